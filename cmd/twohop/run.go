@@ -1,0 +1,209 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/plots"
+	"github.com/twohop/twohop/scenarios"
+	"github.com/twohop/twohop/sim"
+)
+
+// runOptions is the command line of run.
+type runOptions struct {
+	name   string
+	seed   uint64
+	sets   []string
+	mutant string
+	repeat int
+	out    string
+	json   bool
+	quiet  bool
+}
+
+func runCommand(t *testing.T) *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run NAME",
+		Short: "Run a scenario and judge it",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("run: want the name of one scenario, have %d; the scenarios are %s", len(args), strings.Join(scenarios.Names(), ", "))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.name = args[0]
+			return o.run(t, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.Uint64Var(&o.seed, "seed", 1, "what all luck of the run is derived from")
+	f.StringArrayVar(&o.sets, "set", nil, "set a parameter, as `key=value`; may be repeated")
+	f.StringVar(&o.mutant, "mutant", "", "run with a deliberate bug, by `NAME`")
+	f.IntVar(&o.repeat, "repeat", 1, "run the same seed `N` times and compare the trace hashes")
+	f.StringVar(&o.out, "out", "", "write trace, history, result and figures into `DIR`")
+	f.BoolVar(&o.json, "json", false, "print the result as one JSON object")
+	f.BoolVar(&o.quiet, "quiet", false, "print only failures")
+	return cmd
+}
+
+// run runs the scenario. Its errors are those of usage; what came of the run is an exitError.
+func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
+	s, err := o.scenario()
+	if err != nil {
+		return err
+	}
+	if o.repeat < 1 {
+		return fmt.Errorf("--repeat: %d is not allowed: want 1 or more", o.repeat)
+	}
+	if err := checkWritable(o.out); err != nil {
+		return err
+	}
+	interrupt, stop := interruptions(stderr)
+	defer stop()
+	bar := newProgress(stderr, s, o)
+	report, res := scenarios.Execute(t, s, o.mutant, sim.Config{
+		Seed: o.seed, Repeat: o.repeat, Interrupt: interrupt, Progress: bar.update,
+	})
+	bar.finish()
+
+	var files []string
+	if o.out != "" {
+		if files, err = o.write(report, res); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.json:
+		err = writeJSON(stdout, report)
+	case !o.quiet:
+		err = printReport(stdout, report, files)
+	}
+	if err != nil {
+		return err
+	}
+	if outcome := report.Outcome(); outcome != model.Ok {
+		fmt.Fprintf(stderr, "%s\n", res.Banner(files, o.replay(s)))
+		return exitFor(outcome)
+	}
+	return nil
+}
+
+// scenario finds the scenario and sets its parameters and mutant.
+func (o *runOptions) scenario() (scenarios.Scenario, error) {
+	s, err := scenarios.New(o.name)
+	if err != nil {
+		return nil, err
+	}
+	for _, set := range o.sets {
+		key, value, found := strings.Cut(set, "=")
+		if !found {
+			return nil, fmt.Errorf("--set %s: want key=value, such as %s=%v", set, s.Params()[0].Name, s.Params()[0].Value)
+		}
+		if err := scenarios.Set(s, key, value); err != nil {
+			return nil, err
+		}
+	}
+	if o.mutant != "" {
+		if err := s.Mutate(o.mutant); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// replay is the command line that makes this run again.
+func (o *runOptions) replay(s scenarios.Scenario) string {
+	line := fmt.Sprintf("go run ./cmd/twohop run %s --seed %d", s.Name(), o.seed)
+	for _, set := range o.sets {
+		line += " --set " + quote(set)
+	}
+	if o.mutant != "" {
+		line += " --mutant " + o.mutant
+	}
+	return line
+}
+
+// quote protects a word from the shell, if it needs that.
+func quote(word string) string {
+	if strings.ContainsAny(word, " \t\n'\"\\$`*?[]{}()<>|&;#~!") {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
+}
+
+// checkWritable makes the output folder, and finds out whether files can be written there.
+func checkWritable(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return fmt.Errorf("--out: cannot write there: %w", err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// write writes everything about the run into the output folder, and returns the files' names.
+func (o *runOptions) write(report *scenarios.Report, res *sim.Result) ([]string, error) {
+	files, err := res.WriteFiles(o.out)
+	if err != nil {
+		return files, fmt.Errorf("--out: %w", err)
+	}
+	result := filepath.Join(o.out, "result.json")
+	f, err := os.Create(result)
+	if err != nil {
+		return files, fmt.Errorf("--out: %w", err)
+	}
+	if err := errors.Join(writeJSON(f, report), f.Close()); err != nil {
+		return files, fmt.Errorf("--out: %w", err)
+	}
+	files = append(files, result)
+	figures, err := plots.WriteAll(o.out, res.History)
+	if err != nil {
+		return files, fmt.Errorf("--out: %w", err)
+	}
+	return append(files, figures...), nil
+}
+
+// interruptions returns a channel that is closed at the first Ctrl-C; at the second the program ends
+// at once.
+func interruptions(stderr io.Writer) (interrupt <-chan struct{}, stop func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt)
+	first, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			case <-signals:
+			}
+			if n > 0 {
+				os.Exit(exitUnknown)
+			}
+			fmt.Fprintln(stderr, "\ntwohop: interrupted; ending the run (again to quit at once)")
+			close(first)
+		}
+	}()
+	return first, func() {
+		signal.Stop(signals)
+		close(done)
+	}
+}

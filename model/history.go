@@ -1,0 +1,59 @@
+package model
+
+import "time"
+
+// Kind says what an [Event] records.
+type Kind string
+
+// The kinds of events. Each names the fields it fills besides Step, Time, Kind and Node.
+const (
+	// PublishCall: a publisher begins to publish. Room, ID.
+	PublishCall Kind = "publish"
+	// PublishOK: the publisher knows its message is in the log. Room, ID, Seq.
+	PublishOK Kind = "publish-ok"
+	// PublishUnknown: the publisher gave up; the message may or may not be in the log. Room, ID, Note.
+	PublishUnknown Kind = "publish-unknown"
+	// Connected: a client's connection attempt succeeded and its position is agreed. Seq is that
+	// position: the client is owed everything after it. Room, Seq, Transport; Resumed when the client
+	// brought a cursor and the server honoured it.
+	Connected Kind = "connected"
+	// Disconnected: a client lost its connection. Room, Transport, Note (why).
+	Disconnected Kind = "disconnected"
+	// Deliver: a client's application got a message. Room, Seq, ID, Transport.
+	Deliver Kind = "deliver"
+	// Discontinuity: a client was told that messages between its cursor and Seq are out of reach. It is
+	// owed everything after Seq. Room, Seq, Transport, Note.
+	Discontinuity Kind = "discontinuity"
+	// FaultBegin and FaultEnd: a fault takes hold and lets go. Note is the fault's text.
+	FaultBegin Kind = "fault-begin"
+	FaultEnd   Kind = "fault-end"
+	// RunEnd: the run is over; whatever has not happened by now did not happen. It is the last event.
+	RunEnd Kind = "run-end"
+)
+
+// Event is one entry of a [History].
+type Event struct {
+	// Step numbers the world's steps from 1 and never ties: it is the total order of a run.
+	Step uint64 `json:"step"`
+	// Time is virtual, since the run began. Several steps may share one.
+	Time time.Duration `json:"t_ns"`
+	Kind Kind          `json:"kind"`
+	// Node is whose call or observation it is: a publisher, a client, or "" for the world's own.
+	Node      string `json:"node,omitempty"`
+	Room      string `json:"room,omitempty"`
+	Seq       uint64 `json:"seq,omitempty"`
+	ID        string `json:"id,omitempty"`
+	Transport string `json:"transport,omitempty"`
+	// Peer is who was at the other end, such as the edge that a client was connected to, if known.
+	Peer    string `json:"peer,omitempty"`
+	Resumed bool   `json:"resumed,omitempty"`
+	Note    string `json:"note,omitempty"`
+}
+
+// History is what publishers and clients called and saw during one run, in order of Step.
+type History struct {
+	Events []Event
+	// Partial says that the run was cut short, so that liveness cannot be judged: what has not
+	// happened yet might still have.
+	Partial bool
+}

@@ -1,0 +1,155 @@
+package netsim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twohop/twohop/netsim/tcp"
+)
+
+// send puts a packet on the link from a host towards its destination. The connection, if any, is
+// for the record.
+func (n *Network) send(from *Host, c *Conn, p *packet) {
+	to := n.byIP[p.dst.ip]
+	size := len(p.payload)
+	if to == nil || !from.up {
+		n.observe(Undeliverable, from, to, c, size)
+		n.release(p)
+		return
+	}
+	n.observe(Sent, from, to, c, size)
+	pipe := from.pipeTo(to)
+	at, fate := pipe.admit(n.clock, p.wireLen())
+	switch fate {
+	case fateLost:
+		n.observe(Lost, from, to, c, size)
+	case fateCut:
+		pipe.block.hit()
+		n.observe(Cut, from, to, c, size)
+	case fateQueueFull:
+		n.observe(Overflowed, from, to, c, size)
+	}
+	p.from, p.to = from, to
+	if fate != fateArrives {
+		n.lost(p)
+		return
+	}
+	n.planArrival(event{at: at, kind: eventArrive, pkt: p})
+}
+
+// A stream's lost packet is sent again after retryAfter and twice the latency, as a TCP sender's
+// first time-out would do (RFC 6298: SRTT plus at least 200 ms in Linux), then after twice that, and
+// so on; after retryMost times the connection is given up.
+const (
+	retryAfter = 200 * time.Millisecond
+	retryLimit = 2 * time.Minute
+	retryMost  = 15
+)
+
+// lost is the end of a packet that did not get through, unless it is a stream's.
+func (n *Network) lost(p *packet) {
+	if p.conn == nil || p.conn.proto.State() == tcp.Closed {
+		n.release(p)
+		return
+	}
+	p.tries++
+	if p.tries > retryMost {
+		if s, ok := p.conn.proto.(*stream); ok {
+			s.giveUp()
+			p.conn.after()
+		}
+		n.release(p)
+		return
+	}
+	wait := retryAfter + 2*p.from.pipeTo(p.to).link.Latency
+	wait = min(wait<<(p.tries-1), retryLimit)
+	n.plan(event{at: n.clock + wait, kind: eventRetry, pkt: p})
+}
+
+// retry sends a stream's packet again from where it was lost.
+func (n *Network) retry(p *packet) {
+	n.send(p.from, p.conn, p)
+}
+
+// planArrival decides whether virtual time must stop for a packet's arrival.
+func (n *Network) planArrival(e event) {
+	p := e.pkt
+	switch {
+	case p.to.balancer != nil && p.to.balancer.forwards(p):
+		// Balancers share no state with any program: what counts is only when they send it on.
+		n.planPatient(e, e.at+p.to.leastLatency())
+	case p.proto == protoTCP && p.seg.Flags == tcp.ACK && len(p.payload) == 0:
+		if c := p.to.conns[keyOf(p.src, p.dst.port)]; c != nil && !c.critical {
+			c.lateAcks++
+			p.counted = c
+			n.planPatient(e, never)
+			return
+		}
+		n.plan(e)
+	default:
+		n.plan(e)
+	}
+}
+
+// arrive hands a packet to the host at the end of its leg.
+func (n *Network) arrive(p *packet) {
+	h := p.to
+	if c := p.counted; c != nil {
+		was := c.critical && c.lateAcks > 0
+		c.lateAcks--
+		c.countImpatient(was)
+		p.counted = nil
+	}
+	if !h.up {
+		n.observe(Undeliverable, h, p.from, nil, len(p.payload))
+		n.lost(p)
+		return
+	}
+	if h.balancer != nil && h.balancer.forward(p) {
+		return
+	}
+	if h.ip != p.dst.ip {
+		panic(fmt.Sprintf("netsim: step %d: %s got a packet for %v", n.step, h.name, p.dst.addrPort()))
+	}
+	if p.proto == protoTCP {
+		h.tcpInput(p)
+	} else {
+		h.udpInput(p)
+	}
+	n.release(p)
+}
+
+// tcpInput finds the connection or listener that a segment is for.
+func (h *Host) tcpInput(p *packet) {
+	c := h.conns[keyOf(p.src, p.dst.port)]
+	h.net.observe(Arrived, h, p.from, c, len(p.payload))
+	switch {
+	case c != nil:
+		c.input(&p.seg)
+	case p.seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST) == tcp.SYN && h.listeners[p.dst.port] != nil:
+		h.listeners[p.dst.port].accept(p)
+	default:
+		h.refuse(p)
+	}
+}
+
+// refuse answers a segment that belongs to no connection with a RST, unless it is one itself.
+func (h *Host) refuse(p *packet) {
+	if rst, ok := tcp.Reset(&p.seg); ok {
+		h.net.send(h, nil, h.net.newSegment(p.dst, p.src, &rst))
+	}
+}
+
+// udpInput finds the socket that a datagram, or the news that one met nobody, is for.
+func (h *Host) udpInput(p *packet) {
+	h.net.observe(Arrived, h, p.from, nil, len(p.payload))
+	socket := h.sockets[p.dst.port]
+	switch {
+	case socket == nil && p.proto == protoUDP:
+		h.net.send(h, nil, h.net.newPacket(p.dst, p.src, protoUnreachable, nil))
+	case socket != nil && p.proto == protoUDP:
+		socket.input(p)
+	case socket != nil && socket.remote == p.src:
+		socket.unreachable()
+	}
+}

@@ -1,0 +1,240 @@
+package tcp
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// world is a discrete-event simulation of two connection ends and the links between them.
+type world struct {
+	now    time.Duration
+	steps  int
+	events eventHeap
+	ends   [2]*end
+	links  [2]*link // links[i] is from ends[i]
+	trace  func(string)
+	limit  int // of segments, against storms
+	sent   int
+}
+
+// end is a connection end with its user.
+type end struct {
+	w    *world
+	i    int
+	name string
+	c    *Conn
+	pool *Pool
+	// user is called whenever something may have changed, before Flush.
+	user func()
+	// tap, if set, sees every segment that the end sends.
+	tap func(seg *Segment)
+}
+
+// link is one direction of a path.
+type link struct {
+	latency   time.Duration
+	loss      float64
+	reorder   float64 // probability of being late by up to jitter
+	jitter    time.Duration
+	duplicate float64
+	rate      float64 // bytes/s; 0 is unlimited
+	queue     time.Duration
+	rng       *rand.Rand
+	free      time.Duration // when the link is free
+	drop      func(seg *Segment) bool
+}
+
+type simEvent struct {
+	at   time.Duration
+	step int
+	to   int // end that gets seg; or -1 for fn
+	seg  *Segment
+	fn   func()
+}
+
+type eventHeap []simEvent
+
+func (h eventHeap) Len() int { return len(h) }
+func (h eventHeap) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].step < h[j].step
+}
+func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *eventHeap) Push(x any)   { *h = append(*h, x.(simEvent)) }
+func (h *eventHeap) Pop() any {
+	old := *h
+	e := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return e
+}
+
+// newWorld makes two ends with the given settings and luck.
+func newWorld(a, b *Settings, seed uint64) *world {
+	w := &world{limit: 1 << 30}
+	for i, s := range []*Settings{a, b} {
+		rng := rand.New(rand.NewPCG(seed, uint64(i)))
+		pool := NewPool()
+		e := &end{w: w, i: i, name: fmt.Sprintf("seed %d end %d", seed, i), pool: pool, c: New(s, pool, rng.Uint32())}
+		w.ends[i] = e
+		w.links[i] = &link{latency: 50 * time.Millisecond, rng: rand.New(rand.NewPCG(seed, uint64(2+i)))}
+	}
+	return w
+}
+
+func mustSettings(c Config) *Settings {
+	s, err := c.Settings()
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+func (w *world) at(t time.Duration, fn func()) {
+	w.steps++
+	heap.Push(&w.events, simEvent{at: max(t, w.now), step: w.steps, to: -1, fn: fn})
+}
+
+// Send implements Output.
+func (e *end) Send(seg *Segment) {
+	w := e.w
+	w.sent++
+	if w.sent > w.limit {
+		panic(fmt.Sprintf("%s at %v: segment storm", e.name, w.now))
+	}
+	if e.tap != nil {
+		e.tap(seg)
+	}
+	if w.trace != nil {
+		w.trace(fmt.Sprintf("%12v %d> %v", w.now, e.i, seg))
+	}
+	l := w.links[e.i]
+	if l.drop != nil && l.drop(seg) {
+		return
+	}
+	n := 1
+	if l.duplicate > 0 && l.rng.Float64() < l.duplicate {
+		n = 2
+	}
+	for range n {
+		if l.rng.Float64() < l.loss {
+			if w.trace != nil {
+				w.trace("             lost")
+			}
+			continue
+		}
+		w.carry(l, 1-e.i, seg)
+	}
+}
+
+func (w *world) carry(l *link, to int, seg *Segment) {
+	at := w.now + l.latency
+	if l.rate > 0 {
+		start := max(w.now, l.free)
+		if l.queue > 0 && start-w.now > l.queue {
+			return // drop-tail
+		}
+		l.free = start + time.Duration(float64(len(seg.Payload)+52)/l.rate*1e9)
+		at = l.free + l.latency
+	}
+	if l.reorder > 0 && l.rng.Float64() < l.reorder {
+		at += time.Duration(l.rng.Float64() * float64(l.jitter))
+	}
+	copied := *seg
+	copied.Payload = append([]byte(nil), seg.Payload...)
+	w.steps++
+	heap.Push(&w.events, simEvent{at: at, step: w.steps, to: to, seg: &copied})
+}
+
+// settle lets an end's user act on what has happened, and flushes.
+func (e *end) settle() {
+	e.c.check(e.name, e.w.now)
+	if e.user != nil {
+		e.user()
+	}
+	e.c.Flush(e.w.now, e)
+	e.c.check(e.name, e.w.now)
+}
+
+// step applies the next event or timer, and reports whether there was one before the given time.
+func (w *world) step(end time.Duration) bool {
+	at, who := end, -1
+	for i, e := range w.ends {
+		if t, ok := e.c.Deadline(); ok && t < at {
+			at, who = t, i
+		}
+	}
+	if len(w.events) > 0 && w.events[0].at <= at {
+		e := heap.Pop(&w.events).(simEvent)
+		w.now = max(e.at, w.now)
+		if e.to < 0 {
+			e.fn()
+			return true
+		}
+		w.ends[e.to].c.Input(w.now, e.seg, w.ends[e.to])
+		w.ends[e.to].settle()
+		return true
+	}
+	if who < 0 {
+		w.now = end
+		return false
+	}
+	e := w.ends[who]
+	if at < w.now {
+		panic(fmt.Sprintf("%s at %v: deadline %v is past", e.name, w.now, at))
+	}
+	w.now = at
+	e.c.Timer(at, e)
+	if t, ok := e.c.Deadline(); ok && t <= at {
+		panic(fmt.Sprintf("%s at %v: deadline %v is past after Timer", e.name, w.now, t))
+	}
+	e.settle()
+	return true
+}
+
+// run lets time pass.
+func (w *world) run(end time.Duration) {
+	for w.step(end) {
+	}
+}
+
+// runUntil lets time pass until the condition holds, and reports whether it came to hold.
+func (w *world) runUntil(end time.Duration, cond func() bool) bool {
+	for !cond() {
+		if !w.step(end) {
+			return cond()
+		}
+	}
+	return true
+}
+
+// open connects the ends: the first is the client, and the second accepts the first SYN it gets.
+func (w *world) open() {
+	server := w.ends[1]
+	settings, iss := server.c.s, server.c.iss
+	accept := func(seg *Segment) {
+		if server.c.state == Closed && seg.Flags&(SYN|ACK) == SYN {
+			server.c.Init(settings, server.pool, iss)
+			server.c.Accept(w.now, seg, server)
+		}
+	}
+	w.ends[0].c.Connect(w.now, w.ends[0])
+	w.hook(accept)
+}
+
+// hook has segments to a closed second end go to accept.
+func (w *world) hook(accept func(*Segment)) {
+	for w.ends[1].c.state == Closed && w.ends[0].c.state != Closed {
+		if len(w.events) > 0 && w.events[0].to == 1 {
+			if t, ok := w.ends[0].c.Deadline(); !ok || t >= w.events[0].at {
+				e := heap.Pop(&w.events).(simEvent)
+				w.now = e.at
+				accept(e.seg)
+				continue
+			}
+		}
+		if !w.step(1 << 62) {
+			return
+		}
+	}
+}

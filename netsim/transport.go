@@ -1,0 +1,225 @@
+package netsim
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/twohop/twohop/netsim/tcp"
+)
+
+// This file is the loop's half of a connection: what happens between a Conn, its protocol and the
+// network. All of it runs on the loop's goroutine, with net.mu held.
+
+// connect begins the handshake of a connection that a host has dialled.
+func (c *Conn) connect() {
+	n, h := c.net, c.host
+	if c.state != stateOpening {
+		return // given up in the same instant
+	}
+	fail := func(err error) {
+		c.err, c.state = err, stateClosed
+		c.readSide.wake(c.net)
+	}
+	if !h.up {
+		fail(ErrHostDown)
+		return
+	}
+	if n.byIP[c.remote.ip] == nil {
+		fail(syscallError("connect", syscall.EHOSTUNREACH))
+		return
+	}
+	port, ok := h.freePort(c.remote)
+	if !ok {
+		fail(syscallError("connect", syscall.EADDRNOTAVAIL))
+		return
+	}
+	c.local.port = port
+	c.register()
+	n.observe(Dialed, h, n.byIP[c.remote.ip], c, 0)
+	c.proto.Connect(n.clock, c)
+	c.after()
+}
+
+// accept begins the handshake of a connection for which a SYN has come in.
+func (l *Listener) accept(p *packet) {
+	if !l.admit() {
+		return // the client will send its SYN again
+	}
+	c := newConn(l.host)
+	c.local, c.remote = p.dst, p.src
+	c.listener = l
+	c.register()
+	c.proto.Accept(c.net.clock, &p.seg, c)
+	c.after()
+}
+
+// register gives the connection its number and its place in the host's table.
+func (c *Conn) register() {
+	n := c.net
+	n.connections++
+	c.id = n.connections
+	c.host.conns[keyOf(c.remote, c.local.port)] = c
+	c.proto = n.newProtocol(c.host)
+}
+
+// input is a segment that has arrived.
+func (c *Conn) input(seg *tcp.Segment) {
+	c.proto.Input(c.net.clock, seg, c)
+	c.after()
+}
+
+// flush carries out what the host's program has done to the connection.
+func (c *Conn) flush() {
+	c.dirty = false
+	if c.proto.State() == tcp.Closed {
+		return
+	}
+	if c.aborting {
+		c.proto.Abort(c.net.clock, c)
+	} else {
+		c.proto.Flush(c.net.clock, c)
+		c.readSide.plan(c.net, event{kind: eventReadDeadline, conn: c})
+		c.writeSide.plan(c.net, event{kind: eventWriteDeadline, conn: c})
+	}
+	c.after()
+}
+
+// Send puts a segment on the network; it is how the protocol transmits.
+func (c *Conn) Send(seg *tcp.Segment) {
+	p := c.net.newSegment(c.local, c.remote, seg)
+	if c.net.cfg.Fidelity == Stream {
+		p.conn = c
+	}
+	c.net.send(c.host, c, p)
+}
+
+// after draws the consequences of whatever has just been done to the protocol: it wakes who can go
+// on, plans the next timer, and forgets the connection when it is over.
+func (c *Conn) after() {
+	state := c.proto.State()
+	synchronized := state != tcp.SynSent && state != tcp.SynReceived && state != tcp.Closed
+	switch {
+	case c.state != stateOpening:
+	case synchronized:
+		c.established()
+	case state == tcp.Closed:
+		c.handshakeFailed()
+	}
+	if c.readSide.waiting > 0 && (c.proto.Readable() > 0 || c.proto.EOF() || c.proto.Err() != nil) {
+		c.readSide.wake(c.net)
+	}
+	if c.writeSide.waiting > 0 && (c.proto.Writable() > 0 || c.proto.Err() != nil) {
+		c.writeSide.wake(c.net)
+	}
+	if state == tcp.Closed {
+		c.forget()
+		return
+	}
+	c.planTimer()
+	c.setCritical(!synchronized || c.proto.MaySend() || c.writeSide.waiting > 0)
+}
+
+func (c *Conn) established() {
+	c.net.observe(Established, c.host, c.net.byIP[c.remote.ip], c, 0)
+	c.state = stateOpen
+	if c.listener == nil {
+		c.readSide.wake(c.net) // the dialler
+		return
+	}
+	accepted, woke := c.listener.established(c)
+	c.listener = nil
+	c.net.woke = c.net.woke || woke
+	if !accepted {
+		c.state = stateClosed
+		c.proto.Abort(c.net.clock, c)
+	}
+}
+
+func (c *Conn) handshakeFailed() {
+	c.state = stateClosed
+	if c.listener != nil {
+		c.listener.abandoned()
+		c.listener = nil
+		return
+	}
+	if errno, ok := c.proto.Err().(syscall.Errno); ok && c.err == nil {
+		c.err = syscallError("connect", errno)
+	}
+	c.readSide.wake(c.net)
+}
+
+// forget removes a connection that is over from the host's table.
+func (c *Conn) forget() {
+	key := keyOf(c.remote, c.local.port)
+	if c.host.conns[key] != c {
+		return
+	}
+	delete(c.host.conns, key)
+	c.setCritical(true) // what is still under way to it will be answered with a RST
+	c.net.observe(Closed, c.host, nil, c, 0)
+}
+
+// vanish is what happens to the connection when its host crashes.
+func (c *Conn) vanish() {
+	if c.listener != nil {
+		c.listener.abandoned()
+		c.listener = nil
+	}
+	c.state, c.err = stateClosed, ErrHostDown
+	c.proto = new(stream) // a closed one: nothing is left of it
+	c.setCritical(true)
+	c.readSide.wake(c.net)
+	c.writeSide.wake(c.net)
+}
+
+// setCritical notes whether acknowledgements for this connection must be applied on time. Those
+// under way that were thought patient make the whole loop impatient until they have arrived.
+func (c *Conn) setCritical(critical bool) {
+	was := c.critical && c.lateAcks > 0
+	c.critical = critical
+	c.countImpatient(was)
+}
+
+func (c *Conn) countImpatient(was bool) {
+	is := c.critical && c.lateAcks > 0
+	switch {
+	case is && !was:
+		c.net.impatient++
+	case was && !is:
+		c.net.impatient--
+	}
+}
+
+// planTimer has the loop call timerDue when the earliest of the protocol's timers is due.
+func (c *Conn) planTimer() {
+	at, ok := c.proto.Deadline()
+	if !ok || c.timerAt <= at {
+		return // what is planned comes first, and plans the next
+	}
+	c.timerAt = at
+	e := event{at: at, kind: eventTimer, conn: c}
+	if state := c.proto.State(); state == tcp.SynSent || state == tcp.SynReceived {
+		c.net.plan(e) // it may be the one that gives up
+	} else {
+		c.net.planPatient(e, at+c.lookahead())
+	}
+}
+
+// lookahead is the least time that anything this connection sends is under way.
+func (c *Conn) lookahead() time.Duration {
+	return c.host.pipeTo(c.net.byIP[c.remote.ip]).link.minLatency()
+}
+
+func (c *Conn) timerDue(at time.Duration) {
+	if at != c.timerAt {
+		return // an earlier one was planned later, and has taken over
+	}
+	c.timerAt = never
+	if c.proto.State() == tcp.Closed {
+		return
+	}
+	if due, ok := c.proto.Deadline(); ok && due <= at {
+		c.proto.Timer(at, c)
+	}
+	c.after()
+}

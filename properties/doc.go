@@ -1,0 +1,22 @@
+// Package properties judges histories: each property says whether a run kept one promise.
+//
+// Its nouns are the property (a [model.Property], a function from a history to a verdict) and the
+// verdict ([model.Verdict]: Ok, Illegal with the step that broke it and why, or Unknown, which never
+// passes). There is one property per file, which also says what it does not cover.
+//
+// Start with [Check] and [All]. [NoLoss], [NoDuplicate] and [InOrder] are what a client's application
+// notices, [Linearizable] is about the room's log behind it, and [Conforms] holds a run against the
+// whole specification of a room.
+//
+// # Determinism
+//
+// Verdicts depend on the history alone, down to the wording. The exception is [Linearizable] when it
+// runs out of its wall-clock time, which makes it Unknown. It starts goroutines and timers, so check
+// histories outside any synctest bubble.
+//
+// # Limitations
+//
+// A history does not name the epochs of a room's log. Where a client was sent back in a log, which
+// only a new epoch explains, [NoLoss] and [Conforms] answer Unknown for the room. A new epoch that
+// sends no client back goes unnoticed, and its positions are taken for those of the old one.
+package properties

@@ -1,0 +1,298 @@
+package properties_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/properties"
+)
+
+// story reads a history from events separated by bars, in room "room-1" unless they end with "@" and
+// another room's name. Steps count from 1, and a step takes a millisecond.
+//
+//	p publish a | p ok a 1 | p unknown a | c connected 0 | c resumed 3 | c gone | c deliver 1 a | c gap 5 | end
+func story(t testing.TB, text string) *model.History {
+	t.Helper()
+	h := &model.History{}
+	for line := range strings.SplitSeq(text, "|") {
+		words, room, elsewhere := strings.Cut(strings.TrimSpace(line), "@")
+		if !elsewhere {
+			room = "room-1"
+		}
+		e, err := event(strings.Fields(words), room)
+		require.NoError(t, err, "event %q", line)
+		h.Events = append(h.Events, e)
+	}
+	renumber(h)
+	return h
+}
+
+func event(words []string, room string) (model.Event, error) {
+	if len(words) == 1 && words[0] == "end" {
+		return model.Event{Kind: model.RunEnd}, nil
+	}
+	if len(words) < 2 {
+		return model.Event{}, fmt.Errorf("want a node and a verb")
+	}
+	e := model.Event{Node: words[0], Room: room, Transport: "ws"}
+	verbs := map[string]struct {
+		kind model.Kind
+		args []any
+	}{
+		"publish":   {model.PublishCall, []any{&e.ID}},
+		"ok":        {model.PublishOK, []any{&e.ID, &e.Seq}},
+		"unknown":   {model.PublishUnknown, []any{&e.ID}},
+		"connected": {model.Connected, []any{&e.Seq}},
+		"resumed":   {model.Connected, []any{&e.Seq}},
+		"gone":      {model.Disconnected, nil},
+		"deliver":   {model.Deliver, []any{&e.Seq, &e.ID}},
+		"gap":       {model.Discontinuity, []any{&e.Seq}},
+	}
+	verb, known := verbs[words[1]]
+	if !known || len(words) != 2+len(verb.args) {
+		return model.Event{}, fmt.Errorf("no verb %q with %d arguments", words[1], len(words)-2)
+	}
+	e.Kind, e.Resumed = verb.kind, words[1] == "resumed"
+	if _, err := fmt.Sscan(strings.Join(words[2:], " "), verb.args...); err != nil && verb.args != nil {
+		return model.Event{}, err
+	}
+	return e, nil
+}
+
+func renumber(h *model.History) {
+	for i := range h.Events {
+		h.Events[i].Step = uint64(i + 1)
+		h.Events[i].Time = time.Duration(i+1) * time.Millisecond
+	}
+}
+
+// judgement is a history with the verdict that a property must give.
+type judgement struct {
+	name, story string
+	want        model.Outcome
+	step        uint64 // for Illegal
+	detail      string // part of the detail
+}
+
+func judge(t *testing.T, p model.Property, tests []judgement) {
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			v := p.Check(story(t, tt.story))
+			require.Equal(t, tt.want, v.Outcome, v)
+			require.Equal(t, tt.step, v.Step, v)
+			require.Contains(t, v.Detail, tt.detail)
+			require.Equal(t, p.Name(), v.Property)
+			require.Equal(t, v, p.Check(story(t, tt.story)), "the same history, the same verdict")
+		})
+	}
+}
+
+const (
+	legal   = model.Ok
+	illegal = model.Illegal
+	unknown = model.Unknown
+)
+
+// log3 publishes a, b and c into room-1 (steps 1 to 6).
+const log3 = "p publish a|p ok a 1|p publish b|p ok b 2|p publish c|p ok c 3|"
+
+func TestNoLoss(t *testing.T) {
+	judge(t, properties.NoLoss(), []judgement{
+		{"all delivered", log3 + "c connected 0|c deliver 1 a|c deliver 2 b|c deliver 3 c|end", legal, 0, "3 (client, message) pairs of 1 subscriptions"},
+		{"from its first position on", log3 + "c connected 2|c deliver 3 c|d connected 1|d deliver 2 b|d deliver 3 c|end", legal, 0, "3 (client, message) pairs of 2"},
+		{"across a resume", log3 + "c connected 0|c deliver 1 a|c gone|c resumed 1|c deliver 2 b|c deliver 3 c|end", legal, 0, ""},
+		{"late and out of order is not lost", log3 + "c connected 0|c deliver 2 b|c deliver 3 c|c deliver 1 a|end", legal, 0, ""},
+		{"repetition makes up for nothing", log3 + "c connected 0|c deliver 1 a|c deliver 1 a|c deliver 3 c|end", illegal, 11, `client "c" never saw room-1#2 (message "b") by the end of the run, with the log at room-1#3; missing in all: 1 of 3`},
+		{"the last one missing", log3 + "c connected 0|c deliver 1 a|c deliver 2 b|end", illegal, 10, "never saw room-1#3"},
+		{"known from another client only", "p publish a|p unknown a|d connected 0|c connected 0|d deliver 1 a|end", illegal, 6, `client "c" never saw room-1#1 (message "a")`},
+		{"known from what comes after it", "p publish a|p unknown a|p publish b|p ok b 2|c connected 0|c deliver 2 b|end", illegal, 7, `client "c" never saw room-1#1 by the end`},
+		{"gone and never back", log3 + "c connected 0|c deliver 1 a|c gone|end", illegal, 10, "never saw room-1#2"},
+		{"a second room", log3 + "c connected 0|c deliver 1 a|c deliver 2 b|c deliver 3 c|c connected 0@x|p publish z@x|p ok z 1@x|end", illegal, 14, "never saw x#1"},
+
+		{"announced", log3 + "c connected 0|c deliver 1 a|c gap 2|c deliver 3 c|end", legal, 0, "2 (client, message) pairs"},
+		{"announced after a new start", log3 + "c connected 0|c deliver 1 a|c gone|c connected 2|c gap 2|c deliver 3 c|end", legal, 0, "2 (client, message) pairs"},
+		{"announced before a new start", log3 + "c connected 0|c deliver 1 a|c gap 2|c connected 2|c deliver 3 c|end", legal, 0, "2 (client, message) pairs"},
+		{"announced to the end", log3 + "c connected 0|c deliver 1 a|c gap 3|end", legal, 0, "1 (client, message) pairs"},
+		{"owed again after the announcement", log3 + "c connected 0|c gap 2|end", illegal, 9, "never saw room-1#3"},
+		{"what was skipped before is not forgiven", log3 + "c connected 0|c deliver 2 b|c gap 3|end", illegal, 10, "never saw room-1#1"},
+		{"announced too little", log3 + "c connected 0|c connected 2|c gap 1|c deliver 3 c|end", illegal, 8, "never saw room-1#2"},
+		{"announced too little, but made up for", log3 + "c connected 0|c connected 2|c gap 1|c deliver 2 b|c deliver 3 c|end", legal, 0, "2 (client, message) pairs"},
+
+		{"silent jump", log3 + "c connected 0|c deliver 1 a|c gone|c connected 2|c deliver 3 c|end", illegal, 10, `client "c" never saw room-1#2 (message "b"): it jumped over 1 messages without a discontinuity; missing in all: 1 of 3`},
+		{"silent jump that claims to resume", log3 + "c connected 0|c deliver 1 a|c gone|c resumed 2|c deliver 3 c|end", illegal, 10, "jumped over 1"},
+		{"silent jump to the end", log3 + "c connected 0|c connected 3|end", illegal, 8, "jumped over 3"},
+		{"announced after it happened", log3 + "c connected 0|c connected 2|c deliver 3 c|c gap 3|end", illegal, 8, "jumped over 2"},
+		{"announced in another room", log3 + "c connected 0|c connected 0@x|c connected 2|c gap 2@x|c deliver 3 c|end", illegal, 9, "jumped over 2"},
+		{"announced to another client", log3 + "c connected 0|d connected 0|c connected 3|d gap 3|end", illegal, 9, `client "c"`},
+		{"jump over what comes after all", log3 + "c connected 0|c connected 2|c deliver 3 c|c deliver 1 a|c deliver 2 b|end", legal, 0, ""},
+		{"the first loss is named", log3 + "b connected 0|c connected 0|c connected 3|d connected 0|d connected 3|end", illegal, 9, `client "c"`},
+
+		{"nothing published", "c connected 0|end", unknown, 0, "nothing to check"},
+		{"nobody connected", log3 + "end", unknown, 0, "nothing to check"},
+		{"connected at the end of the log", log3 + "c connected 3|end", unknown, 0, "nothing to check"},
+		{"all forgiven", log3 + "c connected 0|c gap 3|end", unknown, 0, "nothing to check"},
+		{"no end, nothing missing", log3 + "c connected 2|c deliver 3 c", unknown, 0, "nothing is missing so far among 1"},
+		{"no end, one missing", log3 + "c connected 1|c deliver 2 b", unknown, 0, `client "c" has not got room-1#3 yet; missing in all: 1 of 2`},
+		{"no end, but a silent jump", log3 + "c connected 0|c connected 2|c deliver 3 c", illegal, 8, "jumped over 2"},
+		{"no end, and the jump may yet be announced", log3 + "c connected 0|c connected 2", unknown, 0, "not got room-1#1 yet"},
+		{"sent back", log3 + "c connected 2|c gap 0|c deliver 1 x|end", unknown, 0, `client "c" was sent back to room-1#0 at step 8`},
+		{"sent back, and a loss elsewhere", log3 + "c connected 2|c gap 0|p publish z@x|p ok z 1@x|c connected 0@x|end", illegal, 12, "never saw x#1"},
+		{"absurd position", "p publish a|p ok a 18446744073709551615|c connected 0|end", illegal, 4, "missing in all: 18446744073709551615 of 18446744073709551615"},
+		{"absurd position got", "p publish a|c connected 0|c deliver 18446744073709551615 a|c gap 18446744073709551615|end", illegal, 5, "never saw room-1#1 by the end"},
+	})
+}
+
+func TestNoLossPartial(t *testing.T) {
+	h := story(t, log3+"c connected 0|c deliver 1 a|end")
+	require.Equal(t, illegal, properties.NoLoss().Check(h).Outcome)
+	h.Partial = true
+	require.Equal(t, unknown, properties.NoLoss().Check(h).Outcome)
+}
+
+func TestNoDuplicate(t *testing.T) {
+	judge(t, properties.NoDuplicate(), []judgement{
+		{"once each", log3 + "c connected 0|c deliver 1 a|d connected 0|d deliver 1 a|c deliver 2 b", legal, 0, "3 deliveries"},
+		{"same ID in two rooms", "c deliver 1 a|c deliver 1 a@x", legal, 0, "2 deliveries"},
+		{"same position twice", "c deliver 1 a|c deliver 2 b|c deliver 1 a", illegal, 3, `client "c" saw room-1#1 again, as "a"; it had it since step 1`},
+		{"same position, another message", "c deliver 1 a|c deliver 1 b", illegal, 2, "room-1#1 again"},
+		{"same message, another position", "c deliver 1 a|c deliver 2 b|c deliver 3 a", illegal, 3, `message "a" again, as room-1#3; it had it as room-1#1 since step 1`},
+		{"after a resume", "c connected 0|c deliver 1 a|c gone|c resumed 1|c deliver 1 a", illegal, 5, "again"},
+		{"after a silent new start", "c connected 0|c deliver 1 a|c gone|c connected 0|c deliver 1 b", illegal, 5, "again"},
+		{"positions of a new epoch", "c connected 0|c deliver 1 a|c gap 0|c deliver 1 b", legal, 0, ""},
+		{"messages of another epoch", "c connected 0|c deliver 1 a|c gap 0|c deliver 1 a", illegal, 4, `message "a" again`},
+		{"a discontinuity ahead begins nothing", "c connected 0|c deliver 1 a|c gap 5|c deliver 1 b", illegal, 4, "again"},
+		{"not fooled by a far connection", "c connected 0|c deliver 5 a|c connected 9|c gap 7|c deliver 5 b", illegal, 5, "again"},
+		{"nothing delivered", log3 + "c connected 0|end", unknown, 0, "nothing to check"},
+	})
+}
+
+func TestInOrder(t *testing.T) {
+	judge(t, properties.InOrder(), []judgement{
+		{"in order", "c deliver 1 a|d deliver 5 e|c deliver 2 b|d deliver 6 f", legal, 0, "4 deliveries"},
+		{"gaps do not matter", "c deliver 1 a|c deliver 9 b", legal, 0, ""},
+		{"repetitions do not matter", "c deliver 1 a|c deliver 2 b|c deliver 1 a|c deliver 2 b|c deliver 3 c", legal, 0, ""},
+		{"rooms do not matter to one another", "c deliver 5 a|c deliver 1 a@x", legal, 0, ""},
+		{"swapped", "c7 deliver 30 a|c7 deliver 32 b|c7 deliver 31 c", illegal, 3, `client "c7" saw room-1#31 after room-1#32`},
+		{"before its start", "c connected 5|c deliver 6 a|c gone|c resumed 6|c deliver 5 e", illegal, 5, "room-1#5 after room-1#6"},
+		{"from a new epoch on", "c connected 5|c deliver 6 a|c gap 0|c deliver 1 x", legal, 0, ""},
+		{"within a new epoch", "c connected 5|c deliver 6 a|c gap 0|c deliver 2 x|c deliver 1 y", illegal, 5, "room-1#1 after room-1#2"},
+		{"a discontinuity ahead begins nothing", "c deliver 2 b|c gap 5|c deliver 1 a", illegal, 3, "room-1#1 after room-1#2"},
+		{"nothing delivered", log3 + "end", unknown, 0, "nothing to check"},
+	})
+}
+
+func TestLinearizable(t *testing.T) {
+	judge(t, properties.Linearizable(), []judgement{
+		{"one after another", log3 + "c deliver 1 a|c deliver 2 b|d deliver 1 a|end", legal, 0, "3 appends and 6 observed positions of 1 rooms"},
+		{"seen before the return", "p publish a|c deliver 1 a|p ok a 1", legal, 0, ""},
+		{"concurrent, in any order", "p publish a|q publish b|q ok b 1|p ok a 2", legal, 0, ""},
+		{"seen though given up", "p publish a|p unknown a|c deliver 1 a", legal, 0, ""},
+		{"given up, and lands later", "p publish a|p unknown a|q publish b|q ok b 1|c deliver 2 a", legal, 0, ""},
+		{"given up, never seen, fills a hole", "p publish a|p unknown a|q publish b|q ok b 2", legal, 0, ""},
+		{"given up, never lands", "p publish a|p unknown a|q publish b|q ok b 1|end", legal, 0, ""},
+		{"tried again", "p publish a|p unknown a|p publish a|p ok a 1|p publish a|p ok a 1", legal, 0, ""},
+		{"rooms are apart", "p publish a|p ok a 1|p publish a@x|p ok a 1@x", legal, 0, "2 appends and 2 observed positions of 2 rooms"},
+
+		{"before its publish is called", "c deliver 1 a|p publish a|p ok a 1", illegal, 1, "nobody had called publish for"},
+		{"never published", log3 + "c deliver 4 d", illegal, 7, `client "c" saw room-1#4 as message "d", which nobody had called publish for`},
+		{"against real time", "p publish a|p ok a 2|q publish b|q ok b 1", illegal, 2, "no order of the 1 messages"},
+		{"against real time, with room for it", "p publish a|q publish x|p ok a 2|q publish b|q ok b 1", illegal, 5, "no order of the 3 messages published so far"},
+		{"two messages at a position", log3 + "c deliver 2 b|d deliver 2 c", illegal, 8, `client "d" saw room-1#2 as message "c", but at step 4 message "b" was there`},
+		{"a message at two positions", log3 + "c deliver 1 a|p publish d|d deliver 4 a", illegal, 9, `but at step 2 it was at room-1#1`},
+		{"another position on trying again", "p publish a|p ok a 1|p publish a|p publish b|p ok a 2", illegal, 5, "but at step 2 it was at room-1#1"},
+		{"position zero", "p publish a|p ok a 0", illegal, 2, "room-1#0"},
+		{"a hole that nothing fills", log3 + "p publish d|p ok d 5", illegal, 8, "no order of the 4"},
+		{"the filler was published too late", "p publish a|c deliver 2 a|q publish b|q unknown b", illegal, 2, "no order of the 1"},
+		{"the filler turns up elsewhere", "p publish a|q publish b|p ok a 2|s publish d|q ok b 3", illegal, 5, "no order of the 3"},
+		{"the wrong room", "p publish a|p ok a 1|c deliver 1 a@x", illegal, 3, "x#1"},
+		{"absurd position", "p publish a|p ok a 18446744073709551615", illegal, 2, ""},
+		{"the first step of two rooms", log3 + "d deliver 1 z@y|c deliver 1 z@x", illegal, 7, "y#1"},
+
+		{"nothing observed", "p publish a|p unknown a|c connected 0|end", unknown, 0, "nothing to check"},
+	})
+}
+
+// A message that arrives without an ID is nobody's, even where a hole would have room for it.
+func TestLinearizableEmptyID(t *testing.T) {
+	h := story(t, "p publish a|q publish b|p ok a 2|c deliver 1 x")
+	h.Events[3].ID = ""
+	v := properties.Linearizable().Check(h)
+	require.Equal(t, illegal, v.Outcome)
+	require.Equal(t, uint64(4), v.Step)
+}
+
+func TestLinearizableWithin(t *testing.T) {
+	for _, limit := range []time.Duration{0, -time.Second} {
+		_, err := properties.LinearizableWithin(limit)
+		require.ErrorContains(t, err, "it must be positive")
+	}
+	h := story(t, log3+"end")
+	p, err := properties.LinearizableWithin(time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, legal, p.Check(h).Outcome)
+	p, err = properties.LinearizableWithin(1) // is over before it begins
+	require.NoError(t, err)
+	v := p.Check(h)
+	require.Equal(t, unknown, v.Outcome)
+	require.Contains(t, v.Detail, "not decided within 1ns")
+}
+
+func TestVisualizeLinearizable(t *testing.T) {
+	var page strings.Builder
+	require.NoError(t, properties.VisualizeLinearizable(story(t, log3+"c deliver 2 c|end"), &page))
+	require.Contains(t, page.String(), "read(2)")
+	require.Contains(t, page.String(), "</html>")
+	require.Error(t, properties.VisualizeLinearizable(nil, &page))
+	require.NoError(t, properties.VisualizeLinearizable(&model.History{}, &page))
+}
+
+func TestRegistry(t *testing.T) {
+	var names []string
+	for _, p := range properties.All() {
+		names = append(names, p.Name())
+		found, err := properties.Find(strings.ToUpper(p.Name()))
+		require.NoError(t, err)
+		require.Equal(t, p.Name(), found.Name())
+	}
+	require.Equal(t, []string{"NoLoss", "NoDuplicate", "InOrder", "Linearizable", "Conforms"}, names)
+	_, err := properties.Find("nosuch")
+	require.EqualError(t, err, `no property "nosuch"; there are NoLoss, NoDuplicate, InOrder, Linearizable, Conforms`)
+
+	good := story(t, log3+"c connected 0|c deliver 1 a|c deliver 2 b|c deliver 3 c|end")
+	for _, v := range properties.Check(good) {
+		require.True(t, v.Ok(), v)
+	}
+	vs := properties.Check(good, properties.InOrder(), properties.NoLoss())
+	require.Equal(t, "InOrder", vs[0].Property)
+	require.Equal(t, "NoLoss", vs[1].Property)
+
+	ties := story(t, log3+"end")
+	ties.Events[1].Step = 1
+	for _, h := range []*model.History{nil, ties} {
+		for _, v := range properties.Check(h) {
+			require.Equal(t, unknown, v.Outcome, v)
+			require.Contains(t, v.Detail, "malformed history")
+		}
+	}
+}
+
+func ExampleCheck() {
+	h := &model.History{Events: []model.Event{
+		{Step: 1, Kind: model.PublishCall, Node: "p1", Room: "room-1", ID: "a"},
+		{Step: 2, Kind: model.Connected, Node: "c7", Room: "room-1", Seq: 0},
+		{Step: 3, Kind: model.Deliver, Node: "c7", Room: "room-1", Seq: 1, ID: "a"},
+		{Step: 4, Kind: model.Deliver, Node: "c7", Room: "room-1", Seq: 1, ID: "a"},
+		{Step: 5, Kind: model.RunEnd},
+	}}
+	for _, v := range properties.Check(h, properties.NoLoss(), properties.NoDuplicate()) {
+		fmt.Println(v)
+	}
+	// Output:
+	// Ok: NoLoss: 1 (client, message) pairs of 1 subscriptions, all delivered
+	// Illegal: NoDuplicate: client "c7" saw room-1#1 again, as "a"; it had it since step 3
+}

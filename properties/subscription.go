@@ -1,0 +1,40 @@
+package properties
+
+import (
+	"fmt"
+
+	"github.com/twohop/twohop/model"
+)
+
+// subscription is one client's view of one room.
+type subscription struct{ client, room string }
+
+func (s subscription) String() string { return fmt.Sprintf("client %q", s.client) }
+
+// observes reports whether e is what a client saw of its position in a room.
+func observes(e *model.Event) bool {
+	return e.Kind == model.Connected || e.Kind == model.Deliver || e.Kind == model.Discontinuity
+}
+
+// position is how far a subscription has got in its room's log. The zero value is no position.
+type position struct {
+	seq   uint64
+	known bool
+}
+
+// move takes what the client saw. A Connected agrees on the position if it is the first; a later one
+// does not move it, as only a Discontinuity may. It reports whether the client was sent back, which
+// begins a new epoch.
+func (p *position) move(e *model.Event) (back bool) {
+	switch {
+	case !p.known:
+		p.seq = e.Seq
+	case e.Kind == model.Deliver:
+		p.seq = max(p.seq, e.Seq)
+	case e.Kind == model.Discontinuity:
+		back = e.Seq < p.seq
+		p.seq = e.Seq
+	}
+	p.known = true
+	return back
+}

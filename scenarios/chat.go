@@ -1,0 +1,293 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/properties"
+	"github.com/twohop/twohop/sim"
+	"github.com/twohop/twohop/sim/edge"
+	"github.com/twohop/twohop/sim/hop1"
+	"github.com/twohop/twohop/sim/hop2"
+)
+
+// Chat is a chat over a mobile-like network whose first edge crashes and returns: publishers POST
+// messages to rooms, Redis carries them to the edges, and the edges push them to clients behind an L4
+// balancer. Clients resume from their cursors. [NewChat] gives it its defaults.
+type Chat struct {
+	Clients, Rooms, Publishers, Edges int
+	// Rate is how many messages each publisher posts per second on average (a Poisson process).
+	Rate float64
+	// Body is the size of a message's body, in bytes.
+	Body int
+	// Transport is what clients use; "mix" gives every other one WebSocket and SSE.
+	Transport string
+	// Latency, Jitter and Loss are those of the links between the balancer and whoever is outside the
+	// data centre, one way.
+	Latency, Jitter time.Duration
+	Loss            float64
+	// Fidelity is how closely connections are modelled: "tcp" or "stream".
+	Fidelity string
+	// Duration is how long a run takes. A quarter of it passes before the first edge crashes; it
+	// returns when two fifths have passed. Publishers pause for the last fifth, at least 4 s, so that
+	// all can arrive.
+	Duration time.Duration
+
+	mutant hop1.Mutant
+}
+
+// NewChat gives the chat of the catalogue: 200 clients in 10 rooms.
+func NewChat() *Chat {
+	return &Chat{
+		Clients: 200, Rooms: 10, Publishers: 3, Edges: 2,
+		Rate: 10, Body: 200, Transport: "mix",
+		Latency: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.01,
+		Fidelity: "tcp", Duration: 20 * time.Second,
+	}
+}
+
+// Name implements [Scenario].
+func (*Chat) Name() string { return "chat" }
+
+// Summary implements [Scenario].
+func (*Chat) Summary() string {
+	return "chat rooms over WebSocket and SSE; an edge crashes and returns, and clients resume"
+}
+
+// Params implements [Scenario].
+func (c *Chat) Params() []Param {
+	return []Param{
+		{"clients", "clients, each in one room", intValue{&c.Clients, 1, 20000, "clients"}},
+		{"rooms", "rooms", intValue{&c.Rooms, 1, 1000, "rooms"}},
+		{"publishers", "publishers, each posting to all rooms", intValue{&c.Publishers, 1, 100, "publishers"}},
+		{"edges", "endpoint servers", intValue{&c.Edges, 2, 50, "servers"}},
+		{"rate", "messages posted by each publisher", floatValue{&c.Rate, 0.1, 1000, "messages/s"}},
+		{"body", "size of a message's body", intValue{&c.Body, 0, 65536, "bytes"}},
+		{"transport", "what clients use; mix is half and half", choiceValue{&c.Transport, append([]string{"mix"}, hop1.Transports()...)}},
+		{"latency", "one-way delay between clients and data centre", durationValue{&c.Latency, 0, 5 * time.Second}},
+		{"jitter", "how much that delay varies, each way; at most latency", durationValue{&c.Jitter, 0, 5 * time.Second}},
+		{"loss", "packets lost there, each way", floatValue{&c.Loss, 0, 0.5, "probability"}},
+		{"fidelity", "how closely connections are modelled", choiceValue{&c.Fidelity, []string{netsim.TCP.String(), netsim.Stream.String()}}},
+		{"duration", "virtual time", durationValue{&c.Duration, 10 * time.Second, time.Hour}},
+	}
+}
+
+// Mutants implements [Scenario].
+func (*Chat) Mutants() []Mutant {
+	return []Mutant{
+		{string(hop1.NoResume), "a client reconnects without its cursor", "NoLoss"},
+		{string(hop1.NoDedupe), "a client passes on every message it receives, the anchor of a resume too", "NoDuplicate"},
+	}
+}
+
+// Mutate implements [Scenario].
+func (c *Chat) Mutate(name string) error {
+	if err := mutate(c, name); err != nil {
+		return err
+	}
+	c.mutant = hop1.Mutant(name)
+	return nil
+}
+
+// Properties implements [Scenario].
+func (*Chat) Properties() []model.Property { return properties.All() }
+
+// Length implements [Scenario].
+func (c *Chat) Length() time.Duration { return c.Duration }
+
+// Validate implements [Scenario].
+func (c *Chat) Validate() error {
+	if c.Jitter > c.Latency {
+		return fmt.Errorf("parameter jitter: %v is not allowed: want at most the latency, %v", c.Jitter, c.Latency)
+	}
+	return nil
+}
+
+// Configure implements [Scenario].
+func (c *Chat) Configure(cfg *sim.Config) {
+	if f, err := netsim.ParseFidelity(c.Fidelity); err == nil {
+		cfg.Fidelity = f
+	}
+}
+
+// settleLimit bounds how much longer than Duration a run may take for all messages to arrive.
+const settleLimit = time.Minute
+
+// Run implements [Scenario].
+func (c *Chat) Run(w *sim.World) error {
+	sys := c.Build(w)
+	w.At(c.Duration/4, sim.Crash("edge-1"))
+	w.At(c.Duration*2/5, sim.Restart("edge-1"))
+	w.RunFor(c.Duration)
+	for waited := time.Duration(0); waited < settleLimit && !sys.CaughtUp(); waited += time.Second {
+		w.RunFor(time.Second)
+	}
+	w.MustHaveBitten("crash")
+	w.Check(c.Properties()...)
+	return nil
+}
+
+// ChatSystem is a chat that has been built in a world.
+type ChatSystem struct {
+	chat     *Chat
+	balancer *netsim.Balancer
+
+	mu     sync.Mutex
+	rooms  map[string]uint64 // the last position known to be in a room's log
+	places map[string]place  // of each client that has connected
+}
+
+// place is how far a client has come in its room.
+type place struct {
+	room string
+	seq  uint64
+}
+
+// Build adds the chat's nodes and links to a world.
+func (c *Chat) Build(w *sim.World) *ChatSystem {
+	sys := &ChatSystem{chat: c, rooms: make(map[string]uint64), places: make(map[string]place)}
+	inside := netsim.Link{Latency: time.Millisecond}
+	outside := netsim.Link{Latency: c.Latency, Jitter: c.Jitter, Loss: c.Loss}
+	w.Link("*", "*", inside)
+	w.Link("client-*|publisher-*", "lb", outside)
+
+	store := hop2.NewRedisStore()
+	w.Node("redis", func(ctx context.Context, n *sim.Node) error {
+		l, err := n.Listen("tcp", ":6379")
+		if err != nil {
+			return err
+		}
+		return hop2.ServeRedis(ctx, l, store)
+	})
+	backends := make([]string, c.Edges)
+	for i := range backends {
+		name := fmt.Sprintf("edge-%d", i+1)
+		w.Node(name, c.edge)
+		backends[i] = name + ":80"
+	}
+	w.Node("lb", func(ctx context.Context, n *sim.Node) error {
+		sys.balancer.Run(ctx)
+		return nil
+	})
+	var err error
+	sys.balancer, err = w.Net().Host("lb").Balance(netsim.BalancerConfig{Backends: backends, HealthInterval: 500 * time.Millisecond})
+	w.Fail(err)
+	for i := range c.Publishers {
+		w.Node(fmt.Sprintf("publisher-%d", i+1), sys.publish)
+	}
+	for i := range c.Clients {
+		w.Node(fmt.Sprintf("client-%d", i+1), func(ctx context.Context, n *sim.Node) error {
+			return sys.subscribe(ctx, n, i)
+		})
+	}
+	return sys
+}
+
+// edge is an endpoint server's program.
+func (c *Chat) edge(ctx context.Context, n *sim.Node) error {
+	strategy, err := hop2.New("redis", hop2.Config{Addr: "redis:6379", Dial: n.DialContext, Rand: n.Rand("hop 2")})
+	if err != nil {
+		return err
+	}
+	server, err := edge.New(edge.Config{Name: n.Name(), Strategy: strategy})
+	if err != nil {
+		return err
+	}
+	served := n.Serve(ctx, ":80", server.Handler())
+	if err := server.Shutdown(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	if err := strategy.Close(); err != nil {
+		return err
+	}
+	return served
+}
+
+func room(i int) string { return fmt.Sprintf("room-%d", i+1) }
+
+// publish is a publisher's program: it posts to random rooms, and does not wait for an answer before
+// it posts again.
+func (sys *ChatSystem) publish(ctx context.Context, n *sim.Node) error {
+	c := sys.chat
+	luck := n.Rand("publisher")
+	publisher := hop1.Publisher{
+		Name: n.Name(), BaseURL: "http://lb", HTTP: n.HTTPClient(), AttemptTimeout: 2 * time.Second,
+		Observe: func(e model.Event) { sys.observe(n, e) },
+	}
+	var posts sync.WaitGroup
+	defer posts.Wait()
+	end := c.Duration - max(c.Duration/5, 4*time.Second)
+	wait := time.Second // for clients to connect
+	for i := 1; ; i++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		if n.Now() >= end {
+			return nil
+		}
+		id, room := fmt.Sprintf("%s-%d", n.Name(), i), room(luck.IntN(c.Rooms))
+		body := make([]byte, c.Body)
+		posts.Go(func() {
+			// It fails only when the run ends; what became of the message is in the history.
+			_, _ = publisher.Publish(ctx, room, id, body)
+		})
+		wait = time.Duration(-math.Log(1-luck.Float64()) / c.Rate * float64(time.Second))
+	}
+}
+
+// subscribe is the program of the i-th client.
+func (sys *ChatSystem) subscribe(ctx context.Context, n *sim.Node, i int) error {
+	c := sys.chat
+	transport := c.Transport
+	if transport == "mix" {
+		transport = []string{"ws", "sse"}[i%2]
+	}
+	luck := n.Rand("client")
+	client, err := hop1.NewClient(hop1.ClientConfig{
+		Name: n.Name(), Room: room(i / 2 % c.Rooms), BaseURL: "http://lb", Transport: transport,
+		HTTP: n.HTTPClient(), Rand: luck, Backoff: hop1.Backoff{Max: time.Second},
+		Observe: func(e model.Event) { sys.observe(n, e) }, Mutant: c.mutant,
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Duration(luck.Int64N(int64(500 * time.Millisecond)))): // people don't open their apps at once
+	}
+	_ = client.Run(ctx) // returns when ctx ends, and says so
+	return nil
+}
+
+// observe notes what a publisher or client has seen, for the history and for CaughtUp.
+func (sys *ChatSystem) observe(n *sim.Node, e model.Event) {
+	n.Record(e)
+	sys.mu.Lock()
+	defer sys.mu.Unlock()
+	switch e.Kind {
+	case model.PublishOK:
+		sys.rooms[e.Room] = max(sys.rooms[e.Room], e.Seq)
+	case model.Connected, model.Deliver, model.Discontinuity:
+		sys.places[n.Name()] = place{e.Room, e.Seq}
+	}
+}
+
+// CaughtUp reports whether every client has reached the end of its room's log, as far as publishers
+// know it.
+func (sys *ChatSystem) CaughtUp() bool {
+	sys.mu.Lock()
+	defer sys.mu.Unlock()
+	for _, p := range sys.places {
+		if p.seq < sys.rooms[p.room] {
+			return false
+		}
+	}
+	return len(sys.places) == sys.chat.Clients
+}

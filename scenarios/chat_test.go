@@ -1,0 +1,147 @@
+package scenarios_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/scenarios"
+	"github.com/twohop/twohop/sim"
+)
+
+// smallChat is the catalogue's chat with fewer clients, for tests that run it often.
+func smallChat() *scenarios.Chat {
+	c := scenarios.NewChat()
+	c.Clients, c.Rooms, c.Rate, c.Duration = 20, 4, 5, 12*time.Second
+	return c
+}
+
+// Goal: clients that lose their edge miss, repeat and reorder nothing.
+// Method: the catalogue's chat, as it is.
+func TestChat(t *testing.T) {
+	sim.Test(t, func(w *sim.World) { w.Fail(scenarios.NewChat().Run(w)) })
+}
+
+// Goal: the same, whatever clients use and however connections are modelled.
+func TestChatVariants(t *testing.T) {
+	for name, change := range map[string]func(*scenarios.Chat){
+		"ws":      func(c *scenarios.Chat) { c.Transport = "ws" },
+		"sse":     func(c *scenarios.Chat) { c.Transport = "sse" },
+		"stream":  func(c *scenarios.Chat) { c.Fidelity = "stream" },
+		"lossy":   func(c *scenarios.Chat) { c.Loss = 0.1 },
+		"instant": func(c *scenarios.Chat) { c.Latency, c.Jitter = 0, 0 },
+		"edges":   func(c *scenarios.Chat) { c.Edges = 5 },
+		"one":     func(c *scenarios.Chat) { c.Clients, c.Publishers, c.Rooms = 1, 1, 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := smallChat()
+			change(c)
+			require.NoError(t, c.Validate())
+			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 3})
+			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+			require.Positive(t, report.Delivered)
+		})
+	}
+}
+
+// Goal: each mutant is caught, by the property that it is meant for, in every one of some seeds.
+func TestChatMutants(t *testing.T) {
+	for _, m := range scenarios.NewChat().Mutants() {
+		t.Run(m.Name, func(t *testing.T) {
+			for seed := range uint64(5) {
+				c := smallChat()
+				require.NoError(t, c.Mutate(m.Name))
+				report, _ := scenarios.Execute(t, c, m.Name, sim.Config{Seed: seed})
+				require.Equal(t, model.Illegal, report.Outcome())
+				for _, v := range report.Verdicts {
+					if v.Property == m.Catcher {
+						require.Equal(t, model.Illegal, v.Outcome, "%v", v)
+						require.NotZero(t, v.Step)
+					}
+				}
+			}
+		})
+	}
+}
+
+// hashOnly tells a process of TestChatReproduces to print the hash and nothing else.
+const hashOnly = "TWOHOP_TEST_HASH_ONLY"
+
+// Goal: the same seed gives the same trace hash in other processes, whatever GOMAXPROCS is.
+// Method: this test runs itself.
+func TestChatReproduces(t *testing.T) {
+	runs := 4
+	if testing.Short() {
+		runs = 1
+	}
+	res := sim.Run(t, sim.Config{Seed: 11, Repeat: runs}, smallChat().Run)
+	require.NoError(t, res.Err)
+	hash := "hash " + hex(res.Trace.Hash())
+	if os.Getenv(hashOnly) != "" {
+		_, err := os.Stdout.WriteString(hash + "\n")
+		require.NoError(t, err)
+		return
+	}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, procs := range []string{"1", "2", "4"} {
+		cmd := exec.Command(self, "-test.run", "^TestChatReproduces$")
+		cmd.Env = append(os.Environ(), hashOnly+"=1", "GOMAXPROCS="+procs)
+		if testing.Short() {
+			cmd.Args = append(cmd.Args, "-test.short")
+		}
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), hash, "GOMAXPROCS=%s", procs)
+	}
+	other := sim.Run(t, sim.Config{Seed: 12}, smallChat().Run)
+	require.NoError(t, other.Err)
+	require.NotEqual(t, res.Trace.Hash(), other.Trace.Hash())
+}
+
+func hex(v uint64) string {
+	const digits = "0123456789abcdef"
+	var b strings.Builder
+	for shift := 60; shift >= 0; shift -= 4 {
+		b.WriteByte(digits[v>>shift&15])
+	}
+	return b.String()
+}
+
+// Goal: a wrong parameter is refused with its name, its value and what is allowed.
+func TestParameters(t *testing.T) {
+	for _, c := range []struct{ name, value, want string }{
+		{"clients", "0", `parameter clients: "0" is not allowed: want a whole number, 1 to 20000`},
+		{"clients", "many", `parameter clients: "many" is not allowed: want a whole number`},
+		{"latency", "40", `parameter latency: "40" is not allowed: want a duration such as 250ms or 1m30s, 0s to 5s`},
+		{"loss", "2", `parameter loss: "2" is not allowed: want a number, 0 to 0.5`},
+		{"loss", "NaN", `parameter loss: "NaN" is not allowed`},
+		{"rate", "10%", `parameter rate: "10%" is not allowed`},
+		{"transport", "pigeon", `parameter transport: "pigeon" is not allowed: want one of mix | sse | ws`},
+		{"client", "5", `unknown parameter of chat: "client"; did you mean clients`},
+	} {
+		require.ErrorContains(t, scenarios.Set(scenarios.NewChat(), c.name, c.value), c.want)
+	}
+	chat := scenarios.NewChat()
+	require.NoError(t, scenarios.Set(chat, "loss", "2.5%"))
+	require.InDelta(t, 0.025, chat.Loss, 1e-12)
+	require.NoError(t, scenarios.Set(chat, "jitter", "1s"))
+	require.ErrorContains(t, chat.Validate(), "parameter jitter: 1s is not allowed: want at most the latency, 40ms")
+	_, err := scenarios.New("chatt")
+	require.ErrorContains(t, err, `unknown scenario: "chatt"; did you mean chat`)
+	require.ErrorContains(t, chat.Mutate("no-resum"), `unknown mutant of chat: "no-resum"; did you mean no-resume`)
+}
+
+// Goal: every declared parameter's text form reads back, and its default is in range.
+func TestParametersReadBack(t *testing.T) {
+	for _, s := range scenarios.All() {
+		for _, p := range s.Params() {
+			require.NoError(t, p.Value.Set(p.Value.String()), "%s of %s", p.Name, s.Name())
+		}
+	}
+}

@@ -1,0 +1,16 @@
+// Package scenarios is the catalogue of experiments: each composes a system of nodes, both hops and
+// faults, and says which properties its runs must have.
+//
+// A [Scenario] is a value with parameters; [New] finds one by name, and [Names] lists them. Its Run
+// builds the system in a world and lets it run; [Execute] does all of that and sums up the result in a
+// [Report]. A scenario is one file and one line in the registry.
+//
+// # Determinism
+//
+// A run is a function of the scenario's parameters, its mutant, and the seed.
+//
+// # Limitations
+//
+// Parameters are checked one by one: combinations that make no sense, such as more edges than clients,
+// run and show what they show.
+package scenarios

@@ -1,0 +1,174 @@
+package scenarios
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim"
+)
+
+// Report sums up a run. As JSON it is what "twohop run --json" prints.
+type Report struct {
+	Scenario string         `json:"scenario"`
+	Seed     uint64         `json:"seed"`
+	Mutant   string         `json:"mutant,omitempty"`
+	Params   map[string]any `json:"params"`
+
+	TraceHash string `json:"trace_hash"`
+	Steps     uint64 `json:"steps"`
+	// Runs is how often the run was made with the same trace hash.
+	Runs     int     `json:"runs"`
+	VirtualS float64 `json:"virtual_s"`
+	WallS    float64 `json:"wall_s"`
+	// Partial says that the run was interrupted.
+	Partial bool `json:"partial,omitempty"`
+
+	// Published counts messages that publishers know to be in a log, Delivered what clients got.
+	Published int `json:"published"`
+	Delivered int `json:"delivered"`
+	// Reconnects counts connections after a client's first, Resumed those of them that went on from
+	// its cursor, and Discontinuities the gaps that clients were told of.
+	Reconnects      int `json:"reconnects"`
+	Resumed         int `json:"resumed"`
+	Discontinuities int `json:"discontinuities"`
+
+	// LatencyMS is the time from the call to publish until delivery, per transport.
+	LatencyMS map[string]Quantiles `json:"latency_ms"`
+	Faults    []FaultReport        `json:"faults"`
+	Verdicts  []model.Verdict      `json:"verdicts"`
+	// Error says why the run failed, if it did other than by a property.
+	Error string `json:"error,omitempty"`
+
+	err error
+}
+
+// Quantiles sums up a distribution, in milliseconds.
+type Quantiles struct {
+	N   int     `json:"n"`
+	P50 float64 `json:"p50"`
+	P90 float64 `json:"p90"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+// FaultReport is a fault that the run's schedule held. Times are in seconds of virtual time; UntilS is
+// 0 if nothing ended the fault.
+type FaultReport struct {
+	Fault  string  `json:"fault"`
+	AtS    float64 `json:"at_s"`
+	UntilS float64 `json:"until_s,omitempty"`
+	Bites  int     `json:"bites"`
+}
+
+// Execute runs a scenario and sums it up. The mutant, if any, has been chosen before; mutant is its
+// name for the report.
+func Execute(t *testing.T, s Scenario, mutant string, cfg sim.Config) (*Report, *sim.Result) {
+	s.Configure(&cfg)
+	res := sim.Run(t, cfg, s.Run)
+	return report(s, mutant, &cfg, res), res
+}
+
+func report(s Scenario, mutant string, cfg *sim.Config, res *sim.Result) *Report {
+	r := &Report{
+		Scenario: s.Name(), Seed: res.Seed, Mutant: mutant, Params: make(map[string]any),
+		TraceHash: fmt.Sprintf("%016x", res.Trace.Hash()), Steps: res.Trace.Steps(), Runs: max(cfg.Repeat, 1),
+		VirtualS: res.Virtual.Seconds(), WallS: res.Wall.Seconds(), Partial: res.Partial,
+		LatencyMS: latencies(res.History), Faults: []FaultReport{}, Verdicts: res.Verdicts, err: res.Err,
+	}
+	for _, p := range s.Params() {
+		r.Params[p.Name] = p.Value.JSON()
+	}
+	for _, f := range res.Faults {
+		r.Faults = append(r.Faults, FaultReport{f.Fault.String(), f.At.Seconds(), f.Until.Seconds(), f.Bites})
+	}
+	if r.Verdicts == nil {
+		r.Verdicts = []model.Verdict{}
+	}
+	if res.Err != nil {
+		r.Error = res.Err.Error()
+	}
+	r.count(res.History)
+	return r
+}
+
+func (r *Report) count(h *model.History) {
+	connected := make(map[string]bool)
+	for i := range h.Events {
+		e := &h.Events[i]
+		switch e.Kind {
+		case model.PublishOK:
+			r.Published++
+		case model.Deliver:
+			r.Delivered++
+		case model.Discontinuity:
+			r.Discontinuities++
+		case model.Connected:
+			if connected[e.Node] {
+				r.Reconnects++
+			}
+			connected[e.Node] = true
+			if e.Resumed {
+				r.Resumed++
+			}
+		}
+	}
+}
+
+func latencies(h *model.History) map[string]Quantiles {
+	byTransport := make(map[string][]float64)
+	for _, l := range model.Latencies(h) {
+		ms := float64(l.Value()) / float64(time.Millisecond)
+		byTransport[l.Transport] = append(byTransport[l.Transport], ms)
+	}
+	quantiles := make(map[string]Quantiles)
+	for transport, ms := range byTransport {
+		slices.Sort(ms)
+		q := func(p float64) float64 { return micro(stat.Quantile(p, stat.Empirical, ms, nil)) }
+		quantiles[transport] = Quantiles{len(ms), q(0.5), q(0.9), q(0.99), micro(ms[len(ms)-1])}
+	}
+	return quantiles
+}
+
+// micro rounds milliseconds to whole microseconds.
+func micro(ms float64) float64 { return math.Round(ms*1000) / 1000 }
+
+// Outcome is the run's outcome in one word: that of the worst verdict, or Unknown if the run failed.
+func (r *Report) Outcome() model.Outcome {
+	worst := model.Ok
+	if r.err != nil || r.Partial || len(r.Verdicts) == 0 {
+		worst = model.Unknown
+	}
+	for _, v := range r.Verdicts {
+		if v.Outcome == model.Illegal {
+			return model.Illegal
+		}
+		if v.Outcome == model.Unknown {
+			worst = model.Unknown
+		}
+	}
+	return worst
+}
+
+// Diverged reports whether the run failed because it did not reproduce itself.
+func (r *Report) Diverged() bool {
+	_, ok := errors.AsType[*sim.DivergenceError](r.err)
+	return ok
+}
+
+// Transports lists the transports that have latencies, in order of name.
+func (r *Report) Transports() []string {
+	names := make([]string, 0, len(r.LatencyMS))
+	for name := range r.LatencyMS {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, cmp.Compare)
+	return names
+}

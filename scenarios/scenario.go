@@ -1,0 +1,107 @@
+package scenarios
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim"
+)
+
+// Scenario is one experiment. The value holds its parameters.
+type Scenario interface {
+	// Name is the scenario's name on the command line, and Summary says in a line what it shows.
+	Name() string
+	Summary() string
+	// Params are the parameters, bound to this value: setting one changes it.
+	Params() []Param
+	// Mutants are the deliberate bugs that it can be run with, and Mutate chooses one of them.
+	Mutants() []Mutant
+	Mutate(name string) error
+	// Properties are those that every run must have.
+	Properties() []model.Property
+	// Length is how much virtual time a run is meant to take.
+	Length() time.Duration
+	// Validate checks the parameters together; each has been checked alone when it was set.
+	Validate() error
+	// Configure sets what the parameters say of the world as a whole.
+	Configure(cfg *sim.Config)
+	// Run builds the system in a world and lets it run.
+	Run(w *sim.World) error
+}
+
+// Mutant is a deliberate bug with the property that must catch it.
+type Mutant struct {
+	Name, Summary string
+	// Catcher is the name of the property that finds it.
+	Catcher string
+}
+
+// registry is the catalogue, in the order in which it is listed.
+var registry = []func() Scenario{
+	func() Scenario { return NewChat() },
+}
+
+// Names lists the scenarios.
+func Names() []string {
+	var names []string
+	for _, s := range All() {
+		names = append(names, s.Name())
+	}
+	return names
+}
+
+// All gives every scenario with its default parameters.
+func All() []Scenario {
+	all := make([]Scenario, len(registry))
+	for i, make := range registry {
+		all[i] = make()
+	}
+	return all
+}
+
+// New gives a scenario with its default parameters. The error of an unknown name offers the nearest.
+func New(name string) (Scenario, error) {
+	for _, s := range All() {
+		if s.Name() == name {
+			return s, nil
+		}
+	}
+	return nil, unknownName("scenario", name, Names())
+}
+
+// Set sets a parameter of a scenario from text.
+func Set(s Scenario, name, value string) error {
+	var names []string
+	for _, p := range s.Params() {
+		if p.Name == name {
+			if err := p.Value.Set(value); err != nil {
+				return fmt.Errorf("parameter %s: %q is not allowed: %w", name, value, err)
+			}
+			return nil
+		}
+		names = append(names, p.Name)
+	}
+	return unknownName("parameter of "+s.Name(), name, names)
+}
+
+// mutate checks a mutant's name against those that a scenario has.
+func mutate(s Scenario, name string) error {
+	var names []string
+	for _, m := range s.Mutants() {
+		if m.Name == name {
+			return nil
+		}
+		names = append(names, m.Name)
+	}
+	return unknownName("mutant of "+s.Name(), name, names)
+}
+
+// unknownName is the error of a name that is none, with the known ones, the nearest first.
+func unknownName(what, name string, known []string) error {
+	if len(known) == 0 {
+		return fmt.Errorf("unknown %s: %q; there are none", what, name)
+	}
+	return fmt.Errorf("unknown %s: %q; did you mean %s?", what, name, strings.Join(nearest(name, known), ", "))
+}

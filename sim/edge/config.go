@@ -1,0 +1,89 @@
+package edge
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twohop/twohop/sim/hop1"
+	"github.com/twohop/twohop/sim/hop2"
+)
+
+// Config configures a [Server]. Only Strategy is needed.
+type Config struct {
+	// Name is told to clients as who serves them. It may be empty.
+	Name string
+	// Strategy is hop 2. The server does not close it.
+	Strategy hop2.Strategy
+
+	// QueueLimit is how many messages a client may be behind. One more, and it is disconnected as a
+	// slow consumer. 0 means 256.
+	QueueLimit int
+	// History is how many of a room's latest messages are kept, so that clients resume without asking
+	// hop 2. At least QueueLimit are kept in any case. 0 means 128.
+	History int
+	// MaxBody is the largest body that can be published, in bytes, at most [hop2.MaxBodyLen]. Clients
+	// must accept frames of 4/3 of that and some 600 bytes. 0 means 64 KiB.
+	MaxBody int
+	// Linger is how long a room is kept open after its last client left. 0 means 5 s.
+	Linger time.Duration
+	// OpenTimeout bounds how long a client waits for its subscription, and PublishTimeout how long a
+	// publisher waits for its answer, if the broker is not to be reached. It should be less than what
+	// they have patience for. 0 means 3 s.
+	OpenTimeout, PublishTimeout time.Duration
+
+	// Heartbeat, IdleTimeout, WriteTimeout and RetryHint are those of [hop1.ServerConfig].
+	Heartbeat, IdleTimeout, WriteTimeout, RetryHint time.Duration
+}
+
+// validate checks the configuration and fills in defaults. The fields that are hop 1's are checked
+// there.
+func (c *Config) validate() error {
+	if c.Strategy == nil {
+		return fieldError("Strategy", nil, "a hop2.Strategy")
+	}
+	for _, f := range []struct {
+		name             string
+		value            *int
+		byDefault, limit int
+	}{
+		{"QueueLimit", &c.QueueLimit, 256, 1 << 24},
+		{"History", &c.History, 128, 1 << 24},
+		{"MaxBody", &c.MaxBody, 64 << 10, hop2.MaxBodyLen},
+	} {
+		if *f.value < 0 || *f.value > f.limit {
+			return fieldError(f.name, *f.value, fmt.Sprintf("0 (meaning %d) to %d", f.byDefault, f.limit))
+		}
+		if *f.value == 0 {
+			*f.value = f.byDefault
+		}
+	}
+	for _, f := range []struct {
+		name      string
+		value     *time.Duration
+		byDefault time.Duration
+	}{
+		{"Linger", &c.Linger, 5 * time.Second},
+		{"OpenTimeout", &c.OpenTimeout, 3 * time.Second},
+		{"PublishTimeout", &c.PublishTimeout, 3 * time.Second},
+	} {
+		if *f.value < 0 {
+			return fieldError(f.name, *f.value, fmt.Sprintf("0 (meaning %v) or more", f.byDefault))
+		}
+		if *f.value == 0 {
+			*f.value = f.byDefault
+		}
+	}
+	return nil
+}
+
+func fieldError(field string, value any, want string) error {
+	return fmt.Errorf("edge: %s: %v; want %s", field, value, want)
+}
+
+// checkRoom reports whether both hops can carry a room of that name.
+func checkRoom(room string) error {
+	if err := hop2.CheckRoom(room); err != nil {
+		return err
+	}
+	return hop1.CheckRoom(room)
+}

@@ -1,0 +1,22 @@
+// Package edge is the endpoint server, which joins the hops: clients subscribe to it and publish
+// through it over hop 1, and it subscribes to rooms and publishes over hop 2.
+//
+// Its nouns are the [Server] and, inside it, the room: one upstream subscription, one goroutine and one
+// cache of recent messages, however many clients read it. A client has no goroutine and no queue of its
+// own here, only a position in the room's cache; how far it is behind is its queue.
+//
+// Start with [New] and [Server.Handler].
+//
+// # Determinism
+//
+// The package runs on real sockets and in a testing/synctest bubble alike. It draws no random numbers,
+// holds no lock while it waits, and lets nothing depend on which of the goroutines that wake at one
+// instant runs first: each client is told the same, on a connection of its own. A client that arrives
+// at the very nanosecond at which a room's linger ends may find the room open or open it anew.
+//
+// # Limitations
+//
+// When hop 2 announces a gap, the room's clients are disconnected, and told of the gap when they come
+// back with their cursors: hop 1's feed has no word for a gap in mid-stream. A client that resumes from
+// beyond the cache has its whole backlog in memory until it is sent, at most what hop 2 keeps.
+package edge

@@ -1,0 +1,292 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/hop1"
+	"github.com/twohop/twohop/sim/hop2"
+)
+
+// TestMain fails the package if a goroutine of its tests is left. Bubbles check theirs themselves.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		code = leaked()
+	}
+	os.Exit(code)
+}
+
+func leaked() int {
+	var stacks string
+	for range 200 {
+		buf := make([]byte, 1<<20)
+		stacks = string(buf[:runtime.Stack(buf, true)])
+		stray := -1 // this goroutine
+		for g := range strings.SplitSeq(stacks, "\n\n") {
+			if strings.Contains(g, "twohop/sim/") || strings.Contains(g, "net/http") || strings.Contains(g, "go-redis") {
+				stray++
+			}
+		}
+		if stray <= 0 {
+			return 0
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	log.Printf("leaked goroutines:\n%s", stacks)
+	return 1
+}
+
+// everywhere runs a test on real sockets and in virtual time.
+func everywhere(t *testing.T, body func(t *testing.T, w *world)) {
+	t.Run("loopback", func(t *testing.T) {
+		if runtime.GOOS == "wasip1" {
+			t.Skip("there are no sockets here")
+		}
+		body(t, newWorld(t, &network{}))
+	})
+	inBubble(t, body)
+}
+
+// inBubble runs a test in virtual time.
+func inBubble(t *testing.T, body func(t *testing.T, w *world)) {
+	t.Run("bubble", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { body(t, newWorld(t, &network{pipes: true})) })
+	})
+}
+
+// network connects the processes of a test by name, over loopback or pipes.
+type network struct {
+	pipes bool
+	mu    sync.Mutex
+	hosts map[string]func(ctx context.Context) (net.Conn, error)
+}
+
+func (n *network) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	n.mu.Lock()
+	connect := n.hosts[addr]
+	n.mu.Unlock()
+	if connect == nil {
+		return nil, syscall.ECONNREFUSED
+	}
+	return connect(ctx)
+}
+
+func (n *network) listen(t *testing.T, addr string) net.Listener {
+	var l net.Listener
+	var connect func(context.Context) (net.Conn, error)
+	if n.pipes {
+		p := &pipeListener{backlog: make(chan net.Conn, 1000), closed: make(chan struct{})}
+		l, connect = p, p.connect
+	} else {
+		var err error
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		connect = func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.hosts == nil {
+		n.hosts = map[string]func(context.Context) (net.Conn, error){}
+	}
+	n.hosts[addr] = connect
+	return l
+}
+
+type pipeListener struct {
+	backlog chan net.Conn
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func (l *pipeListener) connect(ctx context.Context) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case <-l.closed:
+		return nil, syscall.ECONNREFUSED
+	case l.backlog <- far:
+		return near, nil
+	}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.backlog:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+
+// world is a broker, edges, publishers and clients.
+type world struct {
+	net     *network
+	crash   func() // ends the broker
+	history int    // messages that the broker keeps; 0 means hop 2's default
+}
+
+func newWorld(t *testing.T, n *network) *world {
+	w := &world{net: n}
+	w.broker(t, hop2.NewRedisStore())
+	return w
+}
+
+// broker starts the broker with a store, in the place of the one before.
+func (w *world) broker(t *testing.T, store *hop2.RedisStore) {
+	if w.crash != nil {
+		w.crash()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	l := w.net.listen(t, "broker:6379")
+	go func() { ended <- hop2.ServeRedis(ctx, l, store) }()
+	w.crash = sync.OnceFunc(func() {
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+	})
+	t.Cleanup(w.crash)
+}
+
+// strategy is hop 2 to the broker.
+func (w *world) strategy(t *testing.T) hop2.Strategy {
+	s, err := hop2.New("redis", hop2.Config{
+		Addr: "broker:6379", Dial: w.net.dial, History: w.history, CheckEvery: 100 * time.Millisecond,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
+
+// edge makes a server, which is shut down at the test's end.
+func (w *world) edge(t *testing.T, change func(*Config)) *Server {
+	cfg := Config{Name: "edge-1"}
+	if change != nil {
+		change(&cfg)
+	}
+	if cfg.Strategy == nil {
+		cfg.Strategy = w.strategy(t)
+	}
+	s, err := New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Shutdown(within(t))) })
+	return s
+}
+
+// serve serves an edge over HTTP, and gives a client for it.
+func (w *world) serve(t *testing.T, s *Server, addr string) *http.Client {
+	srv := &http.Server{Handler: s.Handler(), ErrorLog: log.New(io.Discard, "", 0)}
+	ended := make(chan error, 1)
+	l := w.net.listen(t, addr)
+	go func() { ended <- srv.Serve(l) }()
+	tr := &http.Transport{DialContext: w.net.dial}
+	t.Cleanup(func() {
+		require.NoError(t, srv.Close())
+		require.ErrorIs(t, <-ended, http.ErrServerClosed)
+		tr.CloseIdleConnections()
+	})
+	return &http.Client{Transport: tr}
+}
+
+// within gives a context that ends before a test's patience does.
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// publish publishes messages with the IDs from..to, straight to hop 2, and gives the last one's position.
+func publish(t *testing.T, s hop2.Strategy, room string, from, to int) model.Cursor {
+	t.Helper()
+	var at model.Cursor
+	for i := from; i <= to; i++ {
+		var err error
+		at, err = s.Publish(within(t), model.Message{Room: room, ID: fmt.Sprint(i), Body: fmt.Appendf(nil, "body %d", i)})
+		require.NoError(t, err)
+	}
+	return at
+}
+
+func open(t *testing.T, s *Server, room string, from model.Cursor) hop1.Subscription {
+	t.Helper()
+	sub, err := s.Open(within(t), room, from)
+	require.NoError(t, err)
+	t.Cleanup(sub.Close)
+	return sub
+}
+
+// read reads until the message with Seq to, and gives the sequence numbers.
+func read(t *testing.T, sub hop1.Subscription, to uint64) []uint64 {
+	t.Helper()
+	var seqs []uint64
+	ctx := within(t)
+	for len(seqs) == 0 || seqs[len(seqs)-1] < to {
+		msgs, err := sub.Next(ctx)
+		require.NoErrorf(t, err, "after %v, on the way to %d", seqs, to)
+		require.NotEmpty(t, msgs)
+		for _, m := range msgs {
+			require.Equal(t, fmt.Appendf(nil, "body %s", m.ID), m.Body)
+			seqs = append(seqs, m.Seq)
+		}
+	}
+	return seqs
+}
+
+func upTo(from, to uint64) []uint64 {
+	var seqs []uint64
+	for s := from; s <= to; s++ {
+		seqs = append(seqs, s)
+	}
+	return seqs
+}
+
+// awaitStats waits until the server's numbers are as wanted.
+func awaitStats(t *testing.T, s *Server, want func(Stats) bool) {
+	t.Helper()
+	for range 2000 {
+		if want(s.Stats()) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	require.Failf(t, "the server does not come to the numbers wanted", "%+v", s.Stats())
+}
+
+// counting is a strategy that counts and can fail.
+type counting struct {
+	hop2.Strategy
+	subscribes atomic.Int64
+	fail       atomic.Pointer[error] // of Subscribe
+}
+
+func (c *counting) Subscribe(ctx context.Context, room string, from model.Cursor) (hop2.Subscription, error) {
+	c.subscribes.Add(1)
+	if err := c.fail.Load(); err != nil {
+		return nil, *err
+	}
+	return c.Strategy.Subscribe(ctx, room, from)
+}

@@ -1,0 +1,164 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/hop1"
+	"github.com/twohop/twohop/sim/hop2"
+)
+
+// upstreamPause is how long a room waits before it subscribes again, after hop 2 failed in a way that
+// it does not itself try to get over.
+const upstreamPause = time.Second
+
+// room is what the clients of one room share. One goroutine, serve, feeds it.
+type room struct {
+	srv  *Server
+	name string
+	ctx  context.Context // ends when the room closes
+	stop context.CancelFunc
+
+	// The server's lock guards these.
+	places int         // clients, those that are being let in included
+	linger *time.Timer // closes the room; nil if somebody is in it
+
+	mu     sync.Mutex    // never held while waiting
+	ready  chan struct{} // closed when there is a stretch, or failed is set
+	now    *stretch      // what is being fed; nil before the first
+	failed error         // why there will be none
+	subs   map[*subscription]struct{}
+	high   uint64 // greatest lag of any subscription so far
+}
+
+func newRoom(s *Server, name string) *room {
+	rm := &room{srv: s, name: name, ready: make(chan struct{}), subs: map[*subscription]struct{}{}}
+	rm.ctx, rm.stop = context.WithCancel(s.alive)
+	return rm
+}
+
+// stopLinger says that somebody is in the room, or that it closes otherwise. The server's lock is held.
+func (rm *room) stopLinger() {
+	if rm.linger != nil {
+		rm.linger.Stop()
+		rm.linger = nil
+	}
+}
+
+// serve keeps the room's upstream subscription until the room closes.
+func (rm *room) serve() {
+	defer rm.srv.forget(rm)
+	var err error
+	for rm.ctx.Err() == nil && !errors.Is(err, hop2.ErrClosed) {
+		if err != nil && pause(rm.ctx, upstreamPause) != nil {
+			break
+		}
+		err = rm.follow()
+	}
+	rm.close(err)
+}
+
+// follow subscribes where the room stands, and feeds the room until the subscription fails.
+func (rm *room) follow() error {
+	up, err := rm.srv.cfg.Strategy.Subscribe(rm.ctx, rm.name, rm.position())
+	if err != nil {
+		return err
+	}
+	rm.srv.countUpstream(1)
+	defer rm.srv.countUpstream(-1)
+	defer up.Unsubscribe()
+	if start := up.Start(); start.Cursor != rm.position() {
+		rm.restart(start.Cursor)
+	}
+	for {
+		b, err := up.Next(rm.ctx)
+		if err != nil {
+			return err
+		}
+		if b.Gap != nil {
+			rm.restart(b.Gap.To)
+			continue
+		}
+		rm.mu.Lock()
+		rm.now.append(b.Messages)
+		rm.mu.Unlock()
+	}
+}
+
+// position is where the room stands; zero before it has begun.
+func (rm *room) position() model.Cursor {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	if rm.now == nil {
+		return model.Cursor{}
+	}
+	return rm.now.position()
+}
+
+// restart begins a new stretch. Clients of the one before read it to its end.
+func (rm *room) restart(at model.Cursor) {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	if rm.now == nil {
+		close(rm.ready)
+	} else {
+		rm.now.end()
+	}
+	rm.now = newStretch(at, max(rm.srv.cfg.History, rm.srv.cfg.QueueLimit))
+}
+
+// close ends the room's stretch, or the wait for one.
+func (rm *room) close(err error) {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	if rm.now != nil {
+		rm.now.end()
+		return
+	}
+	rm.failed = fmt.Errorf("%w: %w", hop1.ErrClosed, errors.Join(err, rm.ctx.Err()))
+	close(rm.ready)
+}
+
+// await waits until the room has a stretch.
+func (rm *room) await(ctx context.Context) error {
+	select {
+	case <-rm.ready:
+		rm.mu.Lock()
+		defer rm.mu.Unlock()
+		return rm.failed
+	case <-ctx.Done():
+		return fmt.Errorf("hop 2 gives no word of room %s: %w", rm.name, ctx.Err())
+	}
+}
+
+// greatestLag is how far any of the room's clients is, or was, behind.
+func (rm *room) greatestLag() int {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	for sub := range rm.subs {
+		rm.lag(sub)
+	}
+	return int(rm.high)
+}
+
+// lag is how far a client is behind. The room's lock is held.
+func (rm *room) lag(sub *subscription) uint64 {
+	lag := sub.on.lag(sub.at)
+	rm.high = max(rm.high, lag)
+	return lag
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

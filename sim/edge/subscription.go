@@ -1,0 +1,252 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/hop1"
+	"github.com/twohop/twohop/sim/hop2"
+)
+
+// subscription is one client's place in a room: a position on a stretch. It is a [hop1.Subscription].
+type subscription struct {
+	rm     *room
+	start  hop1.Start
+	closed chan struct{}
+	once   sync.Once
+
+	// The room's lock guards these.
+	on      *stretch
+	at      uint64          // the client has, or will get from its backlog, all up to here
+	backlog []model.Message // to be replayed first; not counted as its queue
+}
+
+// Open subscribes one client to a room. What the client missed is replayed from the room's cache or,
+// if that does not reach back far enough, from hop 2.
+func (s *Server) Open(ctx context.Context, name string, from model.Cursor) (hop1.Subscription, error) {
+	if err := checkRoom(name); err != nil {
+		return nil, fmt.Errorf("%w: %w", hop1.ErrNoRoom, err)
+	}
+	rm, err := s.enter(name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.OpenTimeout)
+	defer cancel()
+	defer context.AfterFunc(s.alive, cancel)()
+	sub := &subscription{rm: rm, closed: make(chan struct{})}
+	if err := sub.open(ctx, from); err != nil {
+		sub.Close()
+		if s.alive.Err() != nil {
+			return nil, hop1.ErrDraining
+		}
+		return nil, fmt.Errorf("edge: open room %s: %w", name, err)
+	}
+	return sub, nil
+}
+
+func (sub *subscription) open(ctx context.Context, from model.Cursor) error {
+	if err := sub.rm.await(ctx); err != nil {
+		return err
+	}
+	if sub.join(from) {
+		return nil
+	}
+	return sub.catchUp(ctx, from)
+}
+
+// join takes a position at the end of the room's present stretch. It tells whether that, with the
+// cache, is all that the client needs.
+func (sub *subscription) join(from model.Cursor) bool {
+	rm := sub.rm
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	rm.subs[sub] = struct{}{}
+	sub.on, sub.at = rm.now, rm.now.last
+	if from.IsZero() {
+		sub.start = hop1.Start{Cursor: rm.now.position()}
+		return true
+	}
+	if from.Epoch != rm.now.epoch || from.Seq > rm.now.last {
+		return false
+	}
+	backlog, kept := rm.now.since(beforeAnchor(from).Seq)
+	if kept {
+		sub.start, sub.backlog = hop1.Start{Cursor: from, Resumed: true}, backlog
+	}
+	return kept
+}
+
+// beforeAnchor gives the position whose next message is the one at c, the anchor; c itself if it is
+// before the first message.
+func beforeAnchor(c model.Cursor) model.Cursor {
+	if c.Seq > 0 {
+		c.Seq--
+	}
+	return c
+}
+
+// errMoved fails an opening that the log did not stand still for. The client will try again.
+var errMoved = errors.New("the log moved while the client caught up with it")
+
+// catchUp reads from hop 2 what the client lacks up to its position on the stretch, and agrees on where
+// it starts.
+func (sub *subscription) catchUp(ctx context.Context, from model.Cursor) error {
+	if from.Epoch == sub.on.epoch && from.Seq > sub.at {
+		// The client was at a server that is ahead of this one, or its log is not ours. Hop 2 knows,
+		// but only if asked for the cursor itself: its anchor may be a message yet to come.
+		up, err := sub.upstream(ctx, from)
+		if err != nil {
+			return err
+		}
+		defer up.end()
+		if up.Start().Gap != "" {
+			return sub.replay(ctx, up, up.Start().Cursor.Seq)
+		}
+	}
+	up, err := sub.upstream(ctx, beforeAnchor(from))
+	if err != nil {
+		return err
+	}
+	defer up.end()
+	if up.Start().Gap != "" {
+		return sub.replay(ctx, up, up.Start().Cursor.Seq)
+	}
+	if err := sub.replay(ctx, up, from.Seq); err != nil {
+		return err
+	}
+	sub.start = hop1.Start{Cursor: from, Resumed: true}
+	return nil
+}
+
+// replay makes a backlog of what a subscription gives, up to the client's position on the stretch and at
+// least up to seq, and has the client start where the subscription does.
+func (sub *subscription) replay(ctx context.Context, up upstream, seq uint64) error {
+	start := up.Start()
+	if start.Cursor.Epoch != sub.on.epoch {
+		return errMoved // hop 2 is in an epoch that the room has not heard of yet, or is past
+	}
+	sub.start = hop1.Start{Cursor: start.Cursor, Gap: start.Gap}
+	need := max(seq, sub.at)
+	var backlog []model.Message
+	at := start.Cursor
+	for at.Seq < need {
+		b, err := up.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if b.Gap != nil {
+			return errMoved
+		}
+		backlog = append(backlog, b.Messages...)
+		at = b.Cursor
+	}
+	sub.rm.mu.Lock()
+	defer sub.rm.mu.Unlock()
+	sub.at, sub.backlog = max(sub.at, at.Seq), backlog
+	return nil
+}
+
+// upstream is a temporary subscription to hop 2.
+type upstream struct {
+	hop2.Subscription
+	srv *Server
+}
+
+func (sub *subscription) upstream(ctx context.Context, from model.Cursor) (upstream, error) {
+	s := sub.rm.srv
+	up, err := s.cfg.Strategy.Subscribe(ctx, sub.rm.name, from)
+	if err != nil {
+		return upstream{}, err
+	}
+	s.countUpstream(1)
+	return upstream{up, s}, nil
+}
+
+func (u upstream) end() {
+	u.Unsubscribe()
+	u.srv.countUpstream(-1)
+}
+
+// Start is what was agreed.
+func (sub *subscription) Start() hop1.Start { return sub.start }
+
+// Next gives the backlog, then what the room has that the client has not.
+func (sub *subscription) Next(ctx context.Context) ([]model.Message, error) {
+	srv := sub.rm.srv
+	for {
+		if err := sub.ended(); err != nil {
+			return nil, err
+		}
+		msgs, changed, err := sub.take()
+		if len(msgs) > 0 || err != nil {
+			return msgs, err
+		}
+		select {
+		case <-changed:
+		case <-sub.closed:
+		case <-srv.alive.Done():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (sub *subscription) ended() error {
+	select {
+	case <-sub.closed:
+		return hop1.ErrClosed
+	default:
+	}
+	if sub.rm.srv.alive.Err() != nil {
+		return hop1.ErrDraining
+	}
+	return nil
+}
+
+// take gives the messages that are there, or what to wait for.
+func (sub *subscription) take() (msgs []model.Message, changed <-chan struct{}, err error) {
+	rm := sub.rm
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	if len(sub.backlog) > 0 {
+		msgs, sub.backlog = sub.backlog, nil
+		return msgs, nil, nil
+	}
+	lag := rm.lag(sub)
+	if lag > uint64(rm.srv.cfg.QueueLimit) {
+		return nil, nil, fmt.Errorf("%w: %d messages behind", hop1.ErrSlowConsumer, lag)
+	}
+	msgs, kept := sub.on.since(sub.at)
+	switch {
+	case !kept:
+		panic(fmt.Sprintf("edge: room %s: %d messages behind, within the limit, but not kept", rm.name, lag))
+	case lag > 0:
+		sub.at = sub.on.last
+		return msgs, nil, nil
+	case sub.on.ended && rm.srv.alive.Err() != nil:
+		return nil, nil, hop1.ErrDraining
+	case sub.on.ended:
+		return nil, nil, fmt.Errorf("%w: the room's log goes on elsewhere", hop1.ErrClosed)
+	default:
+		return nil, sub.on.changed, nil
+	}
+}
+
+// Close gives the client's place back.
+func (sub *subscription) Close() {
+	sub.once.Do(func() {
+		close(sub.closed)
+		rm := sub.rm
+		rm.mu.Lock()
+		if sub.on != nil { // it has joined
+			rm.lag(sub)
+			delete(rm.subs, sub)
+		}
+		rm.mu.Unlock()
+		rm.srv.leave(rm)
+	})
+}

@@ -1,0 +1,186 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/netsim"
+)
+
+// Fault is something that goes wrong in a world, or gets well again, as a value: [Crash], [Restart],
+// [Stop], and all of [netsim.Fault].
+type Fault interface {
+	// Kind is the fault's name without arguments, such as "crash".
+	Kind() string
+	// String is the fault as it stands in schedules, such as "crash(edge-1)".
+	String() string
+}
+
+// nodeFault is a fault of this package.
+type nodeFault struct {
+	kind, node string
+	apply      func(w *World, n *Node, bite func()) error
+}
+
+func (f nodeFault) Kind() string   { return f.kind }
+func (f nodeFault) String() string { return f.kind + "(" + f.node + ")" }
+
+// Crash takes the power from a node's host: its process and connections are gone without a word to
+// the other ends, until [Restart].
+func Crash(node string) Fault {
+	return nodeFault{"crash", node, func(w *World, n *Node, bite func()) error {
+		if !n.host.Up() {
+			return fmt.Errorf("the host is down already")
+		}
+		if n.running {
+			bite()
+		}
+		n.setAlive(false)
+		n.running = false
+		n.cancel(errCrashed)
+		n.host.Crash()
+		return nil
+	}}
+}
+
+// Stop tells a node's process to end, by its context; connections that it leaves open when it does
+// are closed as a kernel closes them.
+func Stop(node string) Fault {
+	return nodeFault{"stop", node, func(w *World, n *Node, bite func()) error {
+		if n.running {
+			bite()
+		}
+		n.cancel(errStopped)
+		return nil
+	}}
+}
+
+// Restart boots a node's host if it has crashed, and starts its program again.
+func Restart(node string) Fault {
+	return nodeFault{"restart", node, func(w *World, n *Node, bite func()) error {
+		if n.running {
+			return fmt.Errorf("its process is still running; crash or stop it first")
+		}
+		bite()
+		n.setAlive(false)
+		n.host.Boot()
+		w.boot(n.host, n.program, n.life+1)
+		return nil
+	}}
+}
+
+// FaultRecord is a fault that the world's schedule holds, and what came of it.
+type FaultRecord struct {
+	// At is when it takes hold, and Until when it was ended by its opposite, in virtual time since the
+	// run began; Until is 0 if it was not.
+	At, Until time.Duration
+	Fault     Fault
+	// Bites counts how often the fault changed what would have happened: a partition once for each
+	// packet that it swallowed, a crash once if a process died of it.
+	Bites int
+	begun bool
+}
+
+// String is the fault with its times, as it stands in a failure's banner.
+func (r *FaultRecord) String() string {
+	if r.Until > 0 {
+		return fmt.Sprintf("%v %v–%v", r.Fault, r.At, r.Until)
+	}
+	return fmt.Sprintf("%v %v", r.Fault, r.At)
+}
+
+// At schedules faults for a virtual time since the run began.
+func (w *World) At(at time.Duration, faults ...Fault) {
+	for _, f := range faults {
+		if at < w.net.Now() {
+			w.Failf("sim: %v is scheduled for %v, which has passed; it is %v", f, at, w.net.Now())
+			return
+		}
+		r := &FaultRecord{At: at, Fault: f}
+		w.faults = append(w.faults, r)
+		w.net.Schedule(at, func() { w.inflict(r) })
+	}
+}
+
+// Inflict makes faults happen now.
+func (w *World) Inflict(faults ...Fault) { w.At(w.net.Now(), faults...) }
+
+// inflict applies a fault that is due.
+func (w *World) inflict(r *FaultRecord) {
+	if w.ended {
+		return
+	}
+	r.begun = true
+	bite := func() { r.Bites++ }
+	var err error
+	switch f := r.Fault.(type) {
+	case nodeFault:
+		n := w.nodes[f.node]
+		if n == nil {
+			err = fmt.Errorf("there is no node %q; the nodes are %q", f.node, w.order)
+			break
+		}
+		err = f.apply(w, n, bite)
+	case netsim.Fault:
+		err = f.ApplyTo(w.net, bite)
+	default:
+		err = fmt.Errorf("%T is neither a fault of sim nor of netsim", f)
+	}
+	if err != nil {
+		w.Fail(fmt.Errorf("sim: %v at %v: %w", r.Fault, r.At, err))
+		return
+	}
+	if w.endOpposites(r) {
+		return
+	}
+	w.Record(model.Event{Kind: model.FaultBegin, Note: r.Fault.String()})
+}
+
+// endOpposites notes the end of the faults that this one ends: crash or stop by restart, partition by
+// heal. It reports whether the fault is such an end.
+func (w *World) endOpposites(end *FaultRecord) bool {
+	ends := func(Fault) bool { return false }
+	switch end.Fault.Kind() {
+	case "restart":
+		node := end.Fault.(nodeFault).node
+		ends = func(f Fault) bool {
+			nf, ok := f.(nodeFault)
+			return ok && nf.node == node
+		}
+	case "heal":
+		ends = func(f Fault) bool { return f.Kind() == "partition" }
+	default:
+		return false
+	}
+	for _, r := range w.faults {
+		if r != end && r.begun && r.Until == 0 && ends(r.Fault) {
+			r.Until = end.At
+			w.Record(model.Event{Kind: model.FaultEnd, Note: r.Fault.String()})
+		}
+	}
+	return true
+}
+
+// MustHaveBitten makes the run fail unless some fault of a kind has changed what would have happened:
+// a run in which a fault did nothing is no test of it. Call it after RunFor.
+func (w *World) MustHaveBitten(kinds ...string) {
+	if w.partial {
+		return
+	}
+	for _, kind := range kinds {
+		bites, scheduled := 0, false
+		for _, r := range w.faults {
+			if r.Fault.Kind() == kind {
+				scheduled = true
+				bites += r.Bites
+			}
+		}
+		switch {
+		case !scheduled:
+			w.Failf("sim: no fault of kind %q was scheduled", kind)
+		case bites == 0:
+			w.Failf("sim: %q did not bite: it changed nothing in this run", kind)
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package hop1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twohop/twohop/model"
+)
+
+// ClientConfig configures [NewClient]. Room, BaseURL and Transport are needed.
+type ClientConfig struct {
+	// Name is the client's name in the events it observes.
+	Name string
+	// Room is what to subscribe to; see [CheckRoom].
+	Room string
+	// BaseURL is what rooms hang from, such as "http://edge:8080".
+	BaseURL string
+	// Transport is one of [Transports].
+	Transport string
+	// HTTP makes the connections. Its Timeout must be 0. nil means http.DefaultClient.
+	HTTP *http.Client
+
+	// Heartbeat is how often the client pings a WebSocket server. 0 means 1 s.
+	Heartbeat time.Duration
+	// IdleTimeout is how long the server may be silent, whatever the transport, before the client
+	// drops the connection. It must be longer than the client's Heartbeat, the server's, and the
+	// longest round trip on top. 0 means three heartbeats.
+	IdleTimeout time.Duration
+	// DialTimeout bounds a connection attempt up to the end of the server's opening. 0 means 5 s.
+	DialTimeout time.Duration
+	// Backoff is how long to wait between connections. It starts over after a connection that proved
+	// healthy: one that delivered something or lived for Backoff.Max.
+	Backoff Backoff
+	// MaxFrame is the largest frame to accept, in bytes as on the wire (a message's body is 4/3 of its
+	// size there, with some 150 bytes around it). A larger one drops the connection, again and
+	// again: MaxFrame must fit what publishers may publish. 0 means 1 MiB.
+	MaxFrame int
+	// Rand draws the jitter. Only Run uses it. nil means a generator seeded by crypto/rand.
+	Rand *rand.Rand
+
+	// Observe gets what the client sees: Connected, Disconnected, Deliver, Discontinuity, with all
+	// fields but Step and Time. It is called from Run's goroutine, in order. While it blocks, nothing
+	// is received: if for IdleTimeout, the server counts as silent. nil means nobody looks.
+	Observe func(model.Event)
+	// Mutant is a deliberate bug; the zero value is none.
+	Mutant Mutant
+}
+
+// minFrame is the least MaxFrame: a hello, and a message of some hundred bytes, fit.
+const minFrame = 1024
+
+func (c *ClientConfig) validate() error {
+	if err := CheckRoom(c.Room); err != nil {
+		return err
+	}
+	if _, err := baseField(c.BaseURL); err != nil {
+		return err
+	}
+	if err := clientField(&c.HTTP); err != nil {
+		return err
+	}
+	if err := livenessFields(&c.Heartbeat, &c.IdleTimeout); err != nil {
+		return err
+	}
+	if err := durationField("DialTimeout", &c.DialTimeout, 5*time.Second); err != nil {
+		return err
+	}
+	if err := c.Backoff.validate(); err != nil {
+		return err
+	}
+	if c.MaxFrame == 0 {
+		c.MaxFrame = 1 << 20
+	}
+	if c.MaxFrame < minFrame {
+		return fieldError("MaxFrame", c.MaxFrame, fmt.Sprintf("0 (meaning 1 MiB), or %d or more", minFrame))
+	}
+	if c.Rand == nil {
+		c.Rand = newRand()
+	}
+	if c.Observe == nil {
+		c.Observe = func(model.Event) {}
+	}
+	return c.Mutant.validate()
+}
+
+// roomURL gives the URL of a transport's endpoint; with the cursor, unless it is zero.
+func (c *ClientConfig) roomURL(path string, from model.Cursor) string {
+	u := strings.TrimSuffix(c.BaseURL, "/") + "/rooms/" + c.Room + "/" + path
+	if !from.IsZero() {
+		u += "?cursor=" + url.QueryEscape(from.String())
+	}
+	return u
+}
+
+// Client keeps one subscription to one room alive: it connects, resumes from its cursor whenever the
+// connection breaks, and passes on every message once, in order, without a silent gap.
+type Client struct {
+	cfg       ClientConfig
+	transport transport
+	session   session
+}
+
+// NewClient checks the configuration. The error names the field that is wrong.
+func NewClient(cfg ClientConfig) (*Client, error) {
+	t, err := findTransport(cfg.Transport)
+	if err == nil {
+		err = cfg.validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("hop1 client: %w", err)
+	}
+	return &Client{cfg: cfg, transport: t, session: session{room: cfg.Room, mutant: cfg.Mutant}}, nil
+}
+
+// Run keeps the client connected until ctx ends, and returns ctx's error, with why the last connection
+// failed or ended before that, if one did. Whatever it started has ended by then. Called again after
+// that it resumes; it must not be called while it runs.
+func (c *Client) Run(ctx context.Context) error {
+	var last error
+	for failures := 0; ; failures++ {
+		healthy, err := c.connection(ctx)
+		if ctx.Err() != nil {
+			return stopped(ctx, last)
+		}
+		if healthy {
+			failures = 0
+		}
+		last = err
+		if pause(ctx, c.cfg.Backoff.delay(c.cfg.Rand, failures, hintOf(err))) != nil {
+			return stopped(ctx, last)
+		}
+	}
+}
+
+func stopped(ctx context.Context, last error) error {
+	if last == nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w; the last connection before: %w", ctx.Err(), last)
+}
+
+// connection makes one connection and lives through it. It tells why it ended, and whether it proved
+// healthy.
+func (c *Client) connection(ctx context.Context) (healthy bool, err error) {
+	st, peer, err := c.open(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer st.close()
+	since := time.Now()
+	delivered, err := c.stream(ctx, st, peer)
+	note := err.Error()
+	if ctx.Err() != nil {
+		note = "client stopped"
+	}
+	c.observe(peer, []model.Event{{Kind: model.Disconnected, Note: note}})
+	return delivered || time.Since(since) >= c.cfg.Backoff.Max, err
+}
+
+// open dials and takes frames until the position is agreed. It tells who serves.
+func (c *Client) open(ctx context.Context) (_ stream, peer string, err error) {
+	opening, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
+	defer cancel()
+	defer func() {
+		if err != nil && opening.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("no opening within %v: %w", c.cfg.DialTimeout, err)
+		}
+	}()
+	st, err := c.transport.dial(opening, &c.cfg, c.session.begin())
+	if err != nil {
+		return nil, "", err
+	}
+	if peer, err = c.agree(opening, st); err != nil {
+		st.close()
+		return nil, "", err
+	}
+	return st, peer, nil
+}
+
+// agree takes the frames of the opening.
+func (c *Client) agree(ctx context.Context, st stream) (peer string, err error) {
+	for {
+		f, err := st.next(ctx)
+		if err != nil {
+			return "", err
+		}
+		if f.Type == frameHello {
+			peer = f.Server
+		}
+		events, err := c.session.take(f)
+		if err != nil {
+			return "", err
+		}
+		if len(events) > 0 {
+			c.observe(peer, events)
+			return peer, nil
+		}
+	}
+}
+
+// stream takes frames until the connection ends, and tells whether one was delivered.
+func (c *Client) stream(ctx context.Context, st stream, peer string) (delivered bool, err error) {
+	for {
+		f, err := st.next(ctx)
+		if err != nil {
+			return delivered, err
+		}
+		events, err := c.session.take(f)
+		if err != nil {
+			return delivered, err
+		}
+		c.observe(peer, events)
+		delivered = delivered || slices.ContainsFunc(events, func(ev model.Event) bool { return ev.Kind == model.Deliver })
+	}
+}
+
+func (c *Client) observe(peer string, events []model.Event) {
+	for _, ev := range events {
+		ev.Node, ev.Room, ev.Transport, ev.Peer = c.cfg.Name, c.cfg.Room, c.transport.name, peer
+		c.cfg.Observe(ev)
+	}
+}
+
+// statusError is an answer other than the one hoped for.
+type statusError struct {
+	code  int
+	body  string
+	retry time.Duration
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("refused with %d: %s", e.code, e.body) }
+
+// refusal reads why a request was refused. It does not close the body.
+func refusal(resp *http.Response) *statusError {
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
+	body := strings.TrimSpace(string(b))
+	if err != nil {
+		body += " (cut short: " + err.Error() + ")"
+	}
+	return &statusError{code: resp.StatusCode, body: body, retry: retryAfter(resp.Header)}
+}
+
+// hintOf gives how long the server asked to be left alone, if it did.
+func hintOf(err error) time.Duration {
+	var g *goodbye
+	var st *statusError
+	switch {
+	case errors.As(err, &g):
+		return g.retry
+	case errors.As(err, &st):
+		return st.retry
+	default:
+		return 0
+	}
+}

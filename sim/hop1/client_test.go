@@ -1,0 +1,305 @@
+package hop1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/model"
+)
+
+// Goal: what is published reaches the client once, in order, with all fields.
+// Method: publish in bursts to a connected client.
+func TestOrder(t *testing.T) {
+	everywhere(t, func(t *testing.T, l lane, tr string) {
+		s := start(t, l, tr, nil)
+		s.feed.publish(1)
+		s.rec.await(t, model.Deliver, 1)
+		s.feed.publish(500)
+		s.rec.await(t, model.Deliver, 501)
+		require.Equal(t, upTo(1, 501), s.rec.seqs())
+		require.Equal(t, model.Event{
+			Kind: model.Connected, Node: "c1", Room: "r", Transport: tr, Peer: "edge-1",
+		}, s.rec.of("")[0])
+		require.Equal(t, model.Event{
+			Kind: model.Deliver, Node: "c1", Room: "r", Seq: 7, ID: "m7", Transport: tr, Peer: "edge-1",
+		}, s.rec.of(model.Deliver)[6])
+	})
+}
+
+// Goal: a new client starts at the live end.
+func TestStartsAtLiveEnd(t *testing.T) {
+	everywhere(t, func(t *testing.T, l lane, tr string) {
+		feed := newMemFeed()
+		feed.publish(10)
+		url, hc := l.serve(t, testServer(t, feed))
+		s := &system{feed: feed, url: url, http: hc}
+		s.join(t, tr, nil)
+		require.Equal(t, uint64(10), s.rec.of(model.Connected)[0].Seq)
+		feed.publish(2)
+		s.rec.await(t, model.Deliver, 2)
+		require.Equal(t, upTo(11, 12), s.rec.seqs())
+	})
+}
+
+// Goal: a client whose connection breaks loses, repeats and reorders nothing.
+// Method: break the connection in every way a server can, and publish meanwhile.
+func TestResume(t *testing.T) {
+	everywhere(t, func(t *testing.T, l lane, tr string) {
+		s := start(t, l, tr, nil)
+		for i, reason := range []error{ErrClosed, ErrSlowConsumer, ErrDraining, errors.New("disk on fire")} {
+			s.feed.publish(5)
+			s.rec.await(t, model.Deliver, 10*i+5)
+			s.feed.fail(reason)
+			s.feed.publish(5)
+			s.rec.await(t, model.Deliver, 10*i+10)
+		}
+		require.Equal(t, upTo(1, 40), s.rec.seqs())
+		require.Empty(t, s.rec.of(model.Discontinuity))
+		for i, ev := range s.rec.of(model.Connected) {
+			require.Equal(t, i > 0, ev.Resumed)
+			require.Equal(t, uint64(max(0, 10*i-5)), ev.Seq, "a resumed client is owed everything after its own last")
+		}
+		notes := []string{"subscription ended", "slow consumer", "draining", "subscription ended"}
+		for i, ev := range s.rec.of(model.Disconnected) {
+			require.Equal(t, "goodbye from the server: "+notes[i], ev.Note)
+		}
+		require.Equal(t, []model.Cursor{
+			{}, {Epoch: "e1", Seq: 5}, {Epoch: "e1", Seq: 15}, {Epoch: "e1", Seq: 25}, {Epoch: "e1", Seq: 35},
+		}, s.feed.cursors())
+	})
+}
+
+// Goal: a client that has delivered nothing yet resumes from the position that its hello gave.
+func TestResumeBeforeFirstMessage(t *testing.T) {
+	everywhere(t, func(t *testing.T, l lane, tr string) {
+		s := start(t, l, tr, nil)
+		s.feed.fail(ErrClosed)
+		s.rec.await(t, model.Connected, 2)
+		s.feed.publish(2)
+		s.rec.await(t, model.Deliver, 2)
+		require.Equal(t, upTo(1, 2), s.rec.seqs())
+		require.True(t, s.rec.of(model.Connected)[1].Resumed)
+	})
+}
+
+// Goal: a hole that nobody announced never reaches the application.
+// Method: the feed leaves out message 3, once.
+func TestHoleReconnects(t *testing.T) {
+	everywhere(t, func(t *testing.T, l lane, tr string) {
+		s := start(t, l, tr, nil)
+		s.feed.set(func() {
+			s.feed.tamper = func(msgs []model.Message) []model.Message {
+				s.feed.tamper = nil
+				return append(msgs[:2:2], msgs[3:]...)
+			}
+		})
+		s.feed.publish(5)
+		s.rec.await(t, model.Deliver, 5)
+		require.Equal(t, upTo(1, 5), s.rec.seqs())
+		require.Equal(t, "hole: message 4 after 2", s.rec.of(model.Disconnected)[0].Note)
+		require.Equal(t, uint64(2), s.rec.of(model.Connected)[1].Seq)
+	})
+}
+
+// Goal: what is out of reach is said to be, and the client goes on after it.
+// Method: change the log under a client that is away, in every way that a cursor can be out of reach.
+func TestDiscontinuity(t *testing.T) {
+	cases := []struct {
+		name   string
+		change func(*memLog)
+		seq    uint64 // of the discontinuity; the client was at 3
+		note   string
+	}{
+		{"history too short", func(l *memLog) { l.first, l.msgs = 8, []model.Message{{Room: "r", Seq: 8, ID: "m8"}} },
+			8, "from e1:3 to e1:8: out of history"},
+		{"log lost", func(l *memLog) { l.epoch, l.msgs = "e2", nil },
+			0, "from e1:3 to e2:0: another epoch"},
+		{"log went back", func(l *memLog) { l.msgs = l.msgs[:1] },
+			1, "from e1:3 to e1:1: out of history"},
+		{"another message at the cursor", func(l *memLog) { l.msgs[2].ID = "x" },
+			3, `from e1:3 to e1:3: the log differs: message 3 is "x" here and was "m3"`},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, l lane, tr string) {
+				s := start(t, l, tr, nil)
+				s.feed.publish(3)
+				s.rec.await(t, model.Deliver, 3)
+				s.feed.edit(c.change)
+				s.feed.fail(ErrClosed)
+				told := s.rec.await(t, model.Discontinuity, 1)
+				require.Equal(t, c.seq, told[0].Seq)
+				require.Equal(t, c.note, told[0].Note)
+				s.feed.publish(2)
+				s.rec.await(t, model.Deliver, 5)
+				require.Equal(t, append(upTo(1, 3), upTo(c.seq+1, c.seq+2)...), s.rec.seqs())
+				require.Len(t, s.rec.of(model.Discontinuity), 1)
+			})
+		})
+	}
+}
+
+// Goal: the mutants misbehave in the way they are for.
+func TestMutants(t *testing.T) {
+	t.Run("no-resume misses", func(t *testing.T) {
+		everywhere(t, func(t *testing.T, l lane, tr string) {
+			s := start(t, l, tr, func(c *ClientConfig) { c.Mutant = NoResume })
+			s.feed.publish(3)
+			s.rec.await(t, model.Deliver, 3)
+			s.feed.set(func() { s.feed.openErr = errors.New("down") })
+			s.feed.fail(ErrClosed)
+			s.rec.await(t, model.Disconnected, 1)
+			s.feed.publish(3)
+			s.feed.set(func() { s.feed.openErr = nil })
+			s.rec.await(t, model.Connected, 2)
+			s.feed.publish(1)
+			s.rec.await(t, model.Deliver, 4)
+			require.Equal(t, []uint64{1, 2, 3, 7}, s.rec.seqs())
+			require.Empty(t, s.rec.of(model.Discontinuity))
+		})
+	})
+	t.Run("no-dedupe repeats", func(t *testing.T) {
+		everywhere(t, func(t *testing.T, l lane, tr string) {
+			s := start(t, l, tr, func(c *ClientConfig) { c.Mutant = NoDedupe })
+			s.feed.publish(3)
+			s.rec.await(t, model.Deliver, 3)
+			s.feed.fail(ErrClosed)
+			s.feed.publish(1)
+			s.rec.await(t, model.Deliver, 5)
+			require.Equal(t, []uint64{1, 2, 3, 3, 4}, s.rec.seqs())
+		})
+	})
+}
+
+// Goal: when Run returns, the client has let go of the server.
+func TestRunEnds(t *testing.T) {
+	inEveryBubble(t, func(t *testing.T, tr string) {
+		s := start(t, inBubble, tr, nil)
+		began := time.Now()
+		require.ErrorIs(t, s.stop(), context.Canceled)
+		require.Zero(t, time.Since(began), "Run returns at once")
+		require.Equal(t, "client stopped", s.rec.of(model.Disconnected)[0].Note)
+		synctest.Wait()
+		open, closed := s.feed.subscriptions()
+		require.Equal(t, []int{0, 1}, []int{open, closed})
+	})
+}
+
+// Goal: Run called again goes on where it was.
+func TestRunAgain(t *testing.T) {
+	inEveryBubble(t, func(t *testing.T, tr string) {
+		feed, rec := newMemFeed(), newRecorder()
+		w := newWire(t, testServer(t, feed))
+		c, err := NewClient(ClientConfig{Room: "r", BaseURL: w.url, Transport: tr, HTTP: w.client, Observe: rec.observe})
+		require.NoError(t, err)
+		for i := range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- c.Run(ctx) }()
+			rec.await(t, model.Connected, i+1)
+			feed.publish(1)
+			rec.await(t, model.Deliver, 2*i+1)
+			cancel()
+			require.ErrorIs(t, <-ended, context.Canceled)
+			feed.publish(1) // while nobody is there
+		}
+		require.Equal(t, upTo(1, 5), rec.seqs())
+		require.Empty(t, rec.of(model.Discontinuity))
+	})
+}
+
+// Goal: a client that cannot get in says why, once it is stopped.
+func TestRunTellsLastFailure(t *testing.T) {
+	inEveryBubble(t, func(t *testing.T, tr string) {
+		feed := newMemFeed()
+		w := newWire(t, testServer(t, feed))
+		c, err := NewClient(ClientConfig{Room: "nowhere", BaseURL: w.url, Transport: tr, HTTP: w.client, Rand: rand.New(rand.NewPCG(1, 1))})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		err = c.Run(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "refused with 404: no such room")
+		// With waits up to 0.1, 0.2 ... 3.2, 5, 5 s, 20 s see about a dozen attempts.
+		require.InDelta(t, 12, len(feed.cursors()), 4)
+	})
+}
+
+// Goal: an answer that is no event stream is not taken for one.
+func TestSSENeedsEventStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, "<html>welcome to the hotel</html>")
+		}))
+		c, err := NewClient(ClientConfig{Room: "r", BaseURL: w.url, Transport: "sse", HTTP: w.client})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorContains(t, c.Run(ctx), `content type "text/html; charset=utf-8"; want text/event-stream`)
+	})
+}
+
+// Goal: a connection that breaks without a goodbye is a broken one, and nothing is lost.
+func TestBrokenConnection(t *testing.T) {
+	inEveryBubble(t, func(t *testing.T, tr string) {
+		s, w := onWire(t, tr)
+		for i := range 5 {
+			s.feed.publish(3)
+			s.rec.await(t, model.Deliver, 6*i+3)
+			w.drop()
+			s.feed.publish(3)
+			s.rec.await(t, model.Deliver, 6*i+6)
+		}
+		require.Equal(t, upTo(1, 30), s.rec.seqs())
+		require.Len(t, s.rec.of(model.Disconnected), 5)
+		require.Empty(t, s.rec.of(model.Discontinuity))
+		synctest.Wait()
+		open, closed := s.feed.subscriptions()
+		require.Equal(t, []int{1, 5}, []int{open, closed})
+	})
+}
+
+// Goal: wrong configuration is refused with the name of the field.
+func TestClientConfig(t *testing.T) {
+	good := ClientConfig{Room: "r", BaseURL: "http://edge", Transport: "ws"}
+	_, err := NewClient(good)
+	require.NoError(t, err)
+	cases := []struct {
+		field  string
+		change func(*ClientConfig)
+	}{
+		{`Transport: unknown "carrier-pigeon"; want one of sse, ws`, func(c *ClientConfig) { c.Transport = "carrier-pigeon" }},
+		{"Transport", func(c *ClientConfig) { c.Transport = "" }},
+		{"room", func(c *ClientConfig) { c.Room = "" }},
+		{"room", func(c *ClientConfig) { c.Room = "a/b" }},
+		{"BaseURL", func(c *ClientConfig) { c.BaseURL = "edge:80" }},
+		{"BaseURL", func(c *ClientConfig) { c.BaseURL = "http://edge?x=1" }},
+		{"BaseURL", func(c *ClientConfig) { c.BaseURL = "ftp://edge" }},
+		{"BaseURL", func(c *ClientConfig) { c.BaseURL = "://" }},
+		{"HTTP.Timeout", func(c *ClientConfig) { c.HTTP = &http.Client{Timeout: 1} }},
+		{"Heartbeat", func(c *ClientConfig) { c.Heartbeat = -1 }},
+		{"IdleTimeout", func(c *ClientConfig) { c.Heartbeat, c.IdleTimeout = 2, 2 }},
+		{"IdleTimeout", func(c *ClientConfig) { c.IdleTimeout = -1 }},
+		{"DialTimeout", func(c *ClientConfig) { c.DialTimeout = -1 }},
+		{"Backoff.Min", func(c *ClientConfig) { c.Backoff.Min = -1 }},
+		{"Backoff.Max", func(c *ClientConfig) { c.Backoff = Backoff{Min: 2, Max: 1} }},
+		{"MaxFrame", func(c *ClientConfig) { c.MaxFrame = 7 }},
+		{"Mutant", func(c *ClientConfig) { c.Mutant = "no-clue" }},
+	}
+	for i, c := range cases {
+		t.Run(fmt.Sprintf("%d %.12s", i, c.field), func(t *testing.T) {
+			cfg := good
+			c.change(&cfg)
+			_, err := NewClient(cfg)
+			require.ErrorContains(t, err, c.field)
+		})
+	}
+}

@@ -1,0 +1,85 @@
+package hop1
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// MaxRoomLen is the greatest length of a room's name, in bytes.
+const MaxRoomLen = 128
+
+// CheckRoom reports whether room can be the name of a room: 1 to MaxRoomLen characters of
+// [A-Za-z0-9._~-], which stand in a URL's path as they are (RFC 3986 section 2.3), but not "." or
+// "..", which a URL's path would swallow.
+func CheckRoom(room string) error {
+	if len(room) == 0 || len(room) > MaxRoomLen {
+		return fmt.Errorf("room %.40q has %d characters; want 1 to %d", room, len(room), MaxRoomLen)
+	}
+	if room == "." || room == ".." {
+		return fmt.Errorf("room %q: a URL's path cannot hold it", room)
+	}
+	for _, c := range room {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '.', c == '_', c == '~', c == '-':
+		default:
+			return fmt.Errorf("room %.40q has %q; allowed are letters, digits and . _ ~ -", room, c)
+		}
+	}
+	return nil
+}
+
+func fieldError(field string, value any, want string) error {
+	return fmt.Errorf("%s: %v; want %s", field, value, want)
+}
+
+// durationField gives a duration its default if it is 0, and rejects a negative one.
+func durationField(field string, d *time.Duration, byDefault time.Duration) error {
+	if *d < 0 {
+		return fieldError(field, *d, fmt.Sprintf("0 (meaning %v) or more", byDefault))
+	}
+	if *d == 0 {
+		*d = byDefault
+	}
+	return nil
+}
+
+// livenessFields checks the pair of fields that say how a silent peer is found.
+func livenessFields(heartbeat, idle *time.Duration) error {
+	if err := durationField("Heartbeat", heartbeat, time.Second); err != nil {
+		return err
+	}
+	if err := durationField("IdleTimeout", idle, 3**heartbeat); err != nil {
+		return err
+	}
+	if *idle <= *heartbeat {
+		return fieldError("IdleTimeout", *idle, "more than Heartbeat, "+heartbeat.String())
+	}
+	return nil
+}
+
+// baseField parses the URL that rooms hang from.
+func baseField(base string) (*url.URL, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, fmt.Errorf("BaseURL: %w", err)
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fieldError("BaseURL", fmt.Sprintf("%.80q", base), `http or https with a host and no query, such as "http://edge:8080"`)
+	}
+	return u, nil
+}
+
+// clientField fills in the HTTP client, and rejects one with a timeout of its own: it would cut a
+// healthy stream in the middle.
+func clientField(c **http.Client) error {
+	if *c == nil {
+		*c = http.DefaultClient
+	}
+	if (*c).Timeout != 0 {
+		return fieldError("HTTP.Timeout", (*c).Timeout, "0: it would cut streams; use the timeouts beside it")
+	}
+	return nil
+}

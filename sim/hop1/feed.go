@@ -1,0 +1,59 @@
+package hop1
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twohop/twohop/model"
+)
+
+// What a [Subscription] may answer, besides a context's error. They may be wrapped. Whatever else
+// it answers is treated as ErrClosed.
+var (
+	// ErrSlowConsumer: the subscriber's bounded queue overflowed. Its connection is closed, and the
+	// client resumes from its cursor when it has caught its breath.
+	ErrSlowConsumer = errors.New("slow consumer: the subscription's queue overflowed")
+	// ErrDraining: the server is going away. The client is told goodbye and reconnects elsewhere.
+	// [Feed.Open] may return it too.
+	ErrDraining = errors.New("draining: the server is going away")
+	// ErrClosed: the subscription is closed, or its source is.
+	ErrClosed = errors.New("subscription closed")
+	// ErrNoRoom: there is no such room and there will be none. Only [Feed.Open] returns it.
+	ErrNoRoom = errors.New("no such room")
+)
+
+// Feed is what a transport serves from: the endpoint server's view of its rooms. It is safe for
+// concurrent use.
+type Feed interface {
+	// Open subscribes one client to a room from a cursor; the zero cursor means the live end. It
+	// fails with ErrDraining, ErrNoRoom, the context's error or another error, which the client sees
+	// as a temporary failure. The subscription outlives ctx: Close ends it.
+	Open(ctx context.Context, room string, from model.Cursor) (Subscription, error)
+}
+
+// Subscription is one client's view of one room. One goroutine calls Start and Next; Close may be
+// called from any.
+type Subscription interface {
+	// Start is what was agreed, once, before the first Next.
+	Start() Start
+	// Next blocks until there is at least one message, and returns what is there, in order of Seq
+	// without a hole. It fails with ErrSlowConsumer, ErrDraining or ErrClosed, after which it returns
+	// no more messages; or with the context's error, which loses nothing: transports that must write
+	// in silence call Next with a deadline, time and again.
+	Next(ctx context.Context) ([]model.Message, error)
+	// Close frees everything and ends a blocked Next with ErrClosed. It is idempotent.
+	Close()
+}
+
+// Start is the position that a subscription starts from.
+type Start struct {
+	// Cursor is the agreed position: the client is owed everything after it. Its epoch is never empty.
+	Cursor model.Cursor
+	// Resumed: the client's own cursor was honoured. Then Cursor is that cursor, and, unless its Seq
+	// is 0, the first message replayed is the one AT the cursor: the anchor, whose ID proves to the
+	// client that both ends mean the same log.
+	Resumed bool
+	// Gap, unless empty, says why the client's cursor could not be honoured. What lay between it and
+	// Cursor is lost to the client.
+	Gap string
+}

@@ -1,0 +1,137 @@
+package hop1
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tmaxmax/go-sse"
+
+	"github.com/twohop/twohop/model"
+)
+
+// frameType says what a [frame] tells the client. It is also the name of the SSE event.
+type frameType string
+
+const (
+	// frameHello opens a connection: Server is who serves, Cursor the agreed position, Resumed whether
+	// it is the client's own. If the client's cursor could not be honoured, Cursor is zero, and a
+	// frameDiscontinuity that has the position follows at once: a connection that breaks in between
+	// must not leave the client with a new position and no word of the gap.
+	frameHello frameType = "hello"
+	// frameMessage carries one message; Cursor is its position.
+	frameMessage frameType = "message"
+	// frameDiscontinuity moves the client to Cursor; what lay between is out of reach. Reason says why.
+	frameDiscontinuity frameType = "discontinuity"
+	// frameGoodbye is the last frame: the server closes next. Reason says why; Retry, unless 0, is how
+	// long the client should stay away.
+	frameGoodbye frameType = "goodbye"
+)
+
+// frame is the unit that transports carry from server to client.
+type frame struct {
+	Type    frameType
+	Cursor  model.Cursor
+	Resumed bool
+	Server  string
+	Message *model.Message
+	Reason  string
+	Retry   time.Duration // whole milliseconds on the wire
+}
+
+// wireFrame is a frame's JSON form, the same for every transport.
+type wireFrame struct {
+	Type    frameType      `json:"type"`
+	Cursor  string         `json:"cursor,omitempty"`
+	Resumed bool           `json:"resumed,omitempty"`
+	Server  string         `json:"server,omitempty"`
+	Message *model.Message `json:"message,omitempty"`
+	Reason  string         `json:"reason,omitempty"`
+	RetryMS int64          `json:"retry_ms,omitempty"`
+}
+
+// encodeFrame gives the JSON form of a frame, on one line.
+func encodeFrame(f frame) ([]byte, error) {
+	return json.Marshal(wireFrame{
+		Type:    f.Type,
+		Cursor:  f.Cursor.String(),
+		Resumed: f.Resumed,
+		Server:  f.Server,
+		Message: f.Message,
+		Reason:  f.Reason,
+		RetryMS: f.Retry.Milliseconds(),
+	})
+}
+
+// decodeFrame reads the JSON form of a frame and rejects what no server may send. Fields it does not
+// know are ignored, so that servers may grow.
+func decodeFrame(b []byte) (frame, error) {
+	var w wireFrame
+	if err := json.Unmarshal(b, &w); err != nil {
+		return frame{}, fmt.Errorf("frame: %w", err)
+	}
+	cursor, err := model.ParseCursor(w.Cursor)
+	if err != nil {
+		return frame{}, fmt.Errorf("%.40q frame: %w", w.Type, err)
+	}
+	f := frame{Type: w.Type, Cursor: cursor}
+	switch w.Type {
+	case frameHello:
+		f.Resumed, f.Server = w.Resumed, w.Server
+		return f, nil
+	case frameMessage:
+		if w.Message == nil {
+			return frame{}, errors.New("message frame without a message")
+		}
+		if w.Message.Seq == 0 || w.Message.Seq != cursor.Seq {
+			return frame{}, fmt.Errorf("message frame: message %d at cursor %q", w.Message.Seq, w.Cursor)
+		}
+		f.Message = w.Message
+	case frameDiscontinuity:
+		f.Reason = w.Reason
+	case frameGoodbye:
+		if w.RetryMS < 0 || w.RetryMS > maxRetryHint.Milliseconds() {
+			return frame{}, fmt.Errorf("goodbye frame: retry_ms %d; want 0 to %d", w.RetryMS, maxRetryHint.Milliseconds())
+		}
+		f.Reason, f.Retry, f.Cursor = w.Reason, time.Duration(w.RetryMS)*time.Millisecond, model.Cursor{}
+		return f, nil
+	default:
+		return frame{}, fmt.Errorf("frame of unknown type %.40q", w.Type)
+	}
+	if cursor.IsZero() {
+		return frame{}, fmt.Errorf("%s frame without a cursor", w.Type)
+	}
+	return f, nil
+}
+
+// appendEvent appends a frame as a server-sent event: its type, its cursor as the event ID, its JSON
+// form as the data. JSON has no raw line breaks, so one data line holds it. A browser's EventSource
+// keeps the last ID and sends it as Last-Event-ID when it reconnects.
+func appendEvent(dst []byte, f frame) ([]byte, error) {
+	data, err := encodeFrame(f)
+	if err != nil {
+		return dst, err
+	}
+	dst = fmt.Appendf(dst, "event: %s\n", f.Type)
+	if !f.Cursor.IsZero() {
+		dst = fmt.Appendf(dst, "id: %s\n", f.Cursor)
+	}
+	if f.Retry > 0 {
+		dst = fmt.Appendf(dst, "retry: %d\n", f.Retry.Milliseconds())
+	}
+	return fmt.Appendf(dst, "data: %s\n\n", data), nil
+}
+
+// decodeEvent reads what appendEvent wrote. The event's ID is not needed: the data has the cursor,
+// and the parser reports the last ID seen, not this event's own.
+func decodeEvent(ev sse.Event) (frame, error) {
+	f, err := decodeFrame([]byte(ev.Data))
+	if err != nil {
+		return frame{}, err
+	}
+	if ev.Type != string(f.Type) {
+		return frame{}, fmt.Errorf("event %.40q carries a frame of type %q", ev.Type, f.Type)
+	}
+	return f, nil
+}

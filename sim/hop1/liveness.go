@@ -1,0 +1,46 @@
+package hop1
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+// heard keeps when a peer was last heard of. Any goroutine may use it.
+type heard struct {
+	start time.Time
+	after atomic.Int64 // nanoseconds from start to the last sign of life
+}
+
+func newHeard() *heard { return &heard{start: time.Now()} }
+
+// mark records a sign of life.
+func (h *heard) mark() { h.after.Store(int64(time.Since(h.start))) }
+
+// deadline is when the peer, if nothing more is heard of it, has been silent for idle.
+func (h *heard) deadline(idle time.Duration) time.Time {
+	return h.start.Add(time.Duration(h.after.Load()) + idle)
+}
+
+// reader marks whatever is read from r.
+func (h *heard) reader(r io.Reader) io.Reader { return &heardReader{h, r} }
+
+type heardReader struct {
+	h *heard
+	r io.Reader
+}
+
+func (hr *heardReader) Read(p []byte) (int, error) {
+	n, err := hr.r.Read(p)
+	if n > 0 {
+		hr.h.mark()
+	}
+	return n, err
+}
+
+// errSilent is the error of a connection whose peer fell silent.
+var errSilent = errors.New("silent peer")
+
+func silent(idle time.Duration) error { return fmt.Errorf("%w: nothing heard for %v", errSilent, idle) }

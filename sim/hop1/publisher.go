@@ -1,0 +1,166 @@
+package hop1
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/twohop/twohop/model"
+)
+
+// PublishRequest is the JSON body of POST /rooms/{room}/messages. Body is base64 there.
+type PublishRequest struct {
+	ID        string `json:"id"`
+	Publisher string `json:"publisher"`
+	Body      []byte `json:"body"`
+}
+
+// PublishReply is the JSON body of its answer: the cursor at which the message stands in the log.
+type PublishReply struct {
+	Cursor string `json:"cursor"`
+}
+
+// Publisher publishes messages over HTTP, and tries again until it knows that a message is in the
+// log. All attempts carry the same ID, so that the log holds it once. Only BaseURL is needed.
+//
+// A Publisher may be used concurrently unless it has a Rand.
+type Publisher struct {
+	// Name is the publisher's name, in messages and events.
+	Name string
+	// BaseURL is what rooms hang from, such as "http://edge:8080".
+	BaseURL string
+	// HTTP makes the requests. Its Timeout must be 0. nil means http.DefaultClient.
+	HTTP *http.Client
+	// AttemptTimeout bounds one attempt. 0 means 5 s.
+	AttemptTimeout time.Duration
+	// MaxElapsed bounds all attempts for one message. 0 means that only the context does.
+	MaxElapsed time.Duration
+	// Backoff is how long to wait between attempts.
+	Backoff Backoff
+	// Rand draws the jitter. nil means a generator seeded by crypto/rand.
+	Rand *rand.Rand
+	// Observe gets PublishCall, then PublishOK or PublishUnknown, with all fields but Step and Time,
+	// from the goroutine that publishes. nil means nobody looks.
+	Observe func(model.Event)
+}
+
+func (p *Publisher) validate() error {
+	if _, err := baseField(p.BaseURL); err != nil {
+		return err
+	}
+	if err := clientField(&p.HTTP); err != nil {
+		return err
+	}
+	if err := durationField("AttemptTimeout", &p.AttemptTimeout, 5*time.Second); err != nil {
+		return err
+	}
+	if p.MaxElapsed < 0 {
+		return fieldError("MaxElapsed", p.MaxElapsed, "0 (meaning no bound) or more")
+	}
+	if err := p.Backoff.validate(); err != nil {
+		return err
+	}
+	if p.Rand == nil {
+		p.Rand = newRand()
+	}
+	if p.Observe == nil {
+		p.Observe = func(model.Event) {}
+	}
+	return nil
+}
+
+// Publish publishes one message and gives its position in the log. It tries again after transport
+// errors, 429 and 5xx, and gives up when ctx or MaxElapsed ends or at any other answer. After an
+// error of validation, for which no event is recorded, nothing was sent; after any other error the
+// message may or may not be in the log, and publishing the same ID again is safe.
+func (p Publisher) Publish(ctx context.Context, room, id string, body []byte) (model.Cursor, error) {
+	err := p.validate()
+	if err == nil {
+		err = CheckRoom(room)
+	}
+	if err != nil {
+		return model.Cursor{}, fmt.Errorf("hop1 publisher: %w", err)
+	}
+	payload, err := json.Marshal(PublishRequest{ID: id, Publisher: p.Name, Body: body})
+	if err != nil {
+		return model.Cursor{}, fmt.Errorf("hop1 publisher: %w", err)
+	}
+	url := strings.TrimSuffix(p.BaseURL, "/") + "/rooms/" + room + "/messages"
+	if p.MaxElapsed > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.MaxElapsed)
+		defer cancel()
+	}
+
+	ev := model.Event{Kind: model.PublishCall, Node: p.Name, Room: room, ID: id}
+	p.Observe(ev)
+	at, err := p.insist(ctx, url, payload)
+	if err != nil {
+		ev.Kind, ev.Note = model.PublishUnknown, err.Error()
+		p.Observe(ev)
+		return model.Cursor{}, fmt.Errorf("publish %.40q: %w", id, err)
+	}
+	ev.Kind, ev.Seq = model.PublishOK, at.Seq
+	p.Observe(ev)
+	return at, nil
+}
+
+// insist posts until it gets a cursor or a final no.
+func (p *Publisher) insist(ctx context.Context, url string, payload []byte) (model.Cursor, error) {
+	for failures := 0; ; failures++ {
+		at, err := p.post(ctx, url, payload)
+		if err == nil {
+			return at, nil
+		}
+		var st *statusError
+		if errors.As(err, &st) && st.code < 500 && st.code != http.StatusTooManyRequests {
+			return model.Cursor{}, err
+		}
+		if end := pause(ctx, p.Backoff.delay(p.Rand, failures, hintOf(err))); end != nil {
+			return model.Cursor{}, fmt.Errorf("gave up after attempt %d: %w (%w)", failures+1, end, err)
+		}
+	}
+}
+
+// post makes one attempt. Any answer but 200 is a statusError.
+func (p *Publisher) post(ctx context.Context, url string, payload []byte) (model.Cursor, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.AttemptTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(payload))
+	if err != nil {
+		return model.Cursor{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := p.HTTP.Do(req)
+	if err != nil {
+		return model.Cursor{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return model.Cursor{}, refusal(resp)
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	if err != nil {
+		return model.Cursor{}, err
+	}
+	return decodeReply(b)
+}
+
+func decodeReply(b []byte) (model.Cursor, error) {
+	var reply PublishReply
+	if err := json.Unmarshal(b, &reply); err != nil {
+		return model.Cursor{}, fmt.Errorf("publish reply: %w", err)
+	}
+	at, err := model.ParseCursor(reply.Cursor)
+	if err == nil && at.Seq == 0 {
+		err = fmt.Errorf("publish reply: cursor %q is no message's position", reply.Cursor)
+	}
+	return at, err
+}

@@ -1,0 +1,237 @@
+package hop1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/twohop/twohop/model"
+)
+
+// ServerConfig configures [Handler]. Only Feed is needed.
+type ServerConfig struct {
+	// Feed is what is served.
+	Feed Feed
+	// Name is told to clients in the hello, as who serves them. It may be empty.
+	Name string
+	// Heartbeat is how often a connection gives a sign of life: the WebSocket server pings this often,
+	// the SSE server writes a comment after this much silence of its own. 0 means 1 s. Clients'
+	// IdleTimeout must be longer.
+	Heartbeat time.Duration
+	// IdleTimeout is how long a WebSocket client may be silent before it is taken for dead. It must be
+	// longer than Heartbeat and the longest round trip together. 0 means three heartbeats.
+	IdleTimeout time.Duration
+	// WriteTimeout is how long a client may take to accept one frame. 0 means 3 s. For WebSocket clients
+	// more than IdleTimeout, or 5 s, makes no difference: pongs wait behind the frame and, behind the
+	// first pong, so does all reading.
+	WriteTimeout time.Duration
+	// RetryHint, unless 0, asks clients to stay away this long when the server drains. It is at most
+	// one minute, and cut to whole milliseconds.
+	RetryHint time.Duration
+}
+
+func (c *ServerConfig) validate() error {
+	if c.Feed == nil {
+		return fieldError("Feed", nil, "a Feed")
+	}
+	if err := livenessFields(&c.Heartbeat, &c.IdleTimeout); err != nil {
+		return err
+	}
+	if err := durationField("WriteTimeout", &c.WriteTimeout, 3*time.Second); err != nil {
+		return err
+	}
+	if c.RetryHint < 0 || c.RetryHint > maxRetryHint {
+		return fieldError("RetryHint", c.RetryHint, "0 to "+maxRetryHint.String())
+	}
+	c.RetryHint = c.RetryHint.Truncate(time.Millisecond)
+	return nil
+}
+
+// Handler serves rooms to clients, over every transport:
+//
+//	GET /rooms/{room}/ws?cursor=E:S      WebSocket
+//	GET /rooms/{room}/events?cursor=E:S  server-sent events; a Last-Event-ID header takes precedence
+//
+// Without a cursor the client starts at the live end. A room ([CheckRoom]) or cursor that cannot be
+// one is answered with 400 and a sentence, an unknown room with 404, a draining server with 503.
+//
+// A connection ends when its client leaves or falls silent, when the request's context ends, or when
+// the feed ends it; its subscription is closed last, after the goodbye, for which even a client that
+// takes nothing any more can need no more than three WriteTimeouts. [http.Server.Shutdown] does not
+// wait for WebSocket connections, which are hijacked, nor end the others: to drain a server, let the
+// feed answer [ErrDraining], and wait until it has no open subscriptions. Ending the [http.Server]'s
+// BaseContext has the same effect on its connections.
+func Handler(cfg ServerConfig) (http.Handler, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("hop1 server: %w", err)
+	}
+	s := &server{cfg: cfg}
+	mux := http.NewServeMux()
+	for _, t := range transports {
+		mux.HandleFunc("GET /rooms/{room}/"+t.path, func(w http.ResponseWriter, r *http.Request) { s.handle(t, w, r) })
+	}
+	return mux, nil
+}
+
+// server answers the requests of all transports.
+type server struct {
+	cfg ServerConfig
+}
+
+// opened is a subscription with what was asked of it.
+type opened struct {
+	Subscription
+	asked model.Cursor
+}
+
+func (s *server) handle(t transport, w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet { // the pattern admits HEAD, for which a stream makes no sense
+		w.Header().Set("Allow", http.MethodGet)
+		http.Error(w, "a stream is for GET only", http.StatusMethodNotAllowed)
+		return
+	}
+	room := r.PathValue("room")
+	if err := CheckRoom(room); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	asked, err := requestCursor(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	sub, err := s.open(r.Context(), room, asked)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	defer sub.Close()
+	t.serve(s, w, r, opened{Subscription: sub, asked: asked})
+}
+
+// requestCursor reads the client's cursor. An EventSource repeats its first URL, cursor and all, when
+// it reconnects, hence the header, which has the newer position, goes first.
+func requestCursor(r *http.Request) (model.Cursor, error) {
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		return model.ParseCursor(id)
+	}
+	return model.ParseCursor(r.URL.Query().Get("cursor"))
+}
+
+// open subscribes, and holds the feed to its contract: a cursor goes into the stream's framing.
+func (s *server) open(ctx context.Context, room string, asked model.Cursor) (Subscription, error) {
+	sub, err := s.cfg.Feed.Open(ctx, room, asked)
+	if err != nil {
+		return nil, err
+	}
+	at := sub.Start().Cursor
+	if _, err := model.ParseCursor(at.String()); err != nil || at.IsZero() {
+		sub.Close()
+		return nil, fmt.Errorf("the feed's start is no cursor: %+v", at)
+	}
+	return sub, nil
+}
+
+// refuse answers a request whose subscription could not be opened.
+func (s *server) refuse(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, ErrNoRoom):
+		http.Error(w, ErrNoRoom.Error(), http.StatusNotFound)
+	case errors.Is(err, ErrDraining):
+		if s.cfg.RetryHint > 0 {
+			seconds := (s.cfg.RetryHint + time.Second - 1) / time.Second
+			w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
+		}
+		// Without this the client would come back over the same connection, to the same server.
+		w.Header().Set("Connection", "close")
+		http.Error(w, ErrDraining.Error(), http.StatusServiceUnavailable)
+	default:
+		http.Error(w, "the room cannot be opened: "+err.Error(), http.StatusServiceUnavailable)
+	}
+}
+
+// pump sends the opening, then all that the subscription gives, until either fails; it never returns
+// nil. send writes frames in order and pushes them out, each within WriteTimeout. beat, unless nil,
+// is called after every Heartbeat of silence.
+func (s *server) pump(ctx context.Context, sub opened, send func([]frame) error, beat func() error) error {
+	start := sub.Start()
+	frames := s.opening(start, sub.asked)
+	for {
+		if err := send(frames); err != nil {
+			return fmt.Errorf("%w: %w", errGone, err)
+		}
+		msgs, err := s.next(ctx, sub, beat)
+		if err != nil {
+			return err
+		}
+		frames = frames[:0]
+		for i := range msgs {
+			at := model.Cursor{Epoch: start.Cursor.Epoch, Seq: msgs[i].Seq}
+			frames = append(frames, frame{Type: frameMessage, Cursor: at, Message: &msgs[i]})
+		}
+	}
+}
+
+func (s *server) opening(start Start, asked model.Cursor) []frame {
+	hello := frame{Type: frameHello, Cursor: start.Cursor, Resumed: start.Resumed, Server: s.cfg.Name}
+	if asked.IsZero() || start.Resumed {
+		return []frame{hello}
+	}
+	hello.Cursor = model.Cursor{}
+	return []frame{hello, {Type: frameDiscontinuity, Cursor: start.Cursor, Reason: start.Gap}}
+}
+
+// next waits for messages, and beats meanwhile.
+func (s *server) next(ctx context.Context, sub Subscription, beat func() error) ([]model.Message, error) {
+	if beat == nil {
+		return sub.Next(ctx)
+	}
+	for {
+		quiet, cancel := context.WithTimeout(ctx, s.cfg.Heartbeat)
+		msgs, err := sub.Next(quiet)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return msgs, err
+		}
+		if err := beat(); err != nil {
+			return nil, fmt.Errorf("%w: %w", errGone, err)
+		}
+	}
+}
+
+// Why a connection ends, besides what the feed says.
+var (
+	// errGone: the connection is of no use any more, not even for a goodbye.
+	errGone = errors.New("client gone")
+	// errSpoke: the client sent what no client may send.
+	errSpoke = errors.New("client sent a message")
+)
+
+// Why a server says goodbye, as told to the client.
+const (
+	reasonDraining = "draining"
+	reasonSlow     = "slow consumer"
+	reasonSpoke    = "clients may not send messages"
+	reasonEnded    = "subscription ended"
+)
+
+// farewell gives the goodbye for how pump, under ctx, ended; false if there is nobody to hear it.
+func (s *server) farewell(ctx context.Context, err error) (frame, bool) {
+	bye := frame{Type: frameGoodbye}
+	switch cause := context.Cause(ctx); {
+	case errors.Is(err, errGone), errors.Is(cause, errGone):
+		return frame{}, false
+	case errors.Is(err, ErrSlowConsumer):
+		bye.Reason = reasonSlow
+	case errors.Is(cause, errSpoke):
+		bye.Reason = reasonSpoke
+	case errors.Is(err, ErrDraining), errors.Is(err, ctx.Err()):
+		bye.Reason, bye.Retry = reasonDraining, s.cfg.RetryHint
+	default:
+		bye.Reason = reasonEnded
+	}
+	return bye, true
+}

@@ -1,0 +1,215 @@
+package hop1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/twohop/twohop/model"
+)
+
+// The WebSocket transport (RFC 6455): a text message a frame, from server to client only.
+
+// keepAlive pings the peer every heartbeat until ctx ends, which gives nil, or a ping cannot be
+// written, or nothing at all has been heard of the peer for idle, which gives errSilent. Not only the
+// pong counts as a sign of life, but any: a pong may have to queue behind much data.
+func keepAlive(ctx context.Context, conn *websocket.Conn, h *heard, heartbeat, idle time.Duration) error {
+	for pause(ctx, heartbeat) == nil {
+		if err := pingUntilHeard(ctx, conn, h, idle); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pingUntilHeard pings until a pong comes. Each ping waits until the peer, if it stays silent, is to be
+// taken for dead; if another sign of life came meanwhile, that time has moved.
+func pingUntilHeard(ctx context.Context, conn *websocket.Conn, h *heard, idle time.Duration) error {
+	for {
+		ping, cancel := context.WithDeadline(ctx, h.deadline(idle))
+		err := conn.Ping(ping)
+		expired := ping.Err() != nil
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return err
+		case time.Until(h.deadline(idle)) <= 0:
+			return silent(idle)
+		case !expired:
+			return err
+		}
+	}
+}
+
+// serveWebSocket streams one subscription. A dead client is found by keepAlive, within IdleTimeout.
+func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub opened) {
+	h := newHeard()
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		OnPingReceived: func(context.Context, []byte) bool { h.mark(); return true },
+		OnPongReceived: func(context.Context, []byte) { h.mark() },
+	})
+	if err != nil {
+		return // Accept has answered
+	}
+	// Reading outlives the request's context, so that there is still a connection for the goodbye.
+	reading, hangUp := context.WithCancel(context.WithoutCancel(r.Context()))
+	ctx, end := context.WithCancelCause(r.Context())
+	var helpers sync.WaitGroup
+	helpers.Go(func() {
+		listen(reading, conn, end)
+		_ = conn.CloseNow() // ends a blocked write; that it may be closed already is no error
+	})
+	helpers.Go(func() {
+		if keepAlive(ctx, conn, h, s.cfg.Heartbeat, s.cfg.IdleTimeout) != nil {
+			hangUp()
+		}
+	})
+
+	send := func(frames []frame) error { return writeFrames(conn, frames, s.cfg.WriteTimeout) }
+	err = s.pump(ctx, sub, send, nil) // the pings are its beats
+	end(err)
+	if bye, ok := s.farewell(ctx, err); ok {
+		s.partWebSocket(conn, bye, hangUp)
+	}
+	hangUp()
+	helpers.Wait()
+}
+
+// listen reads until the connection or ctx, whose end closes it, does: only so are pings, pongs and
+// close frames taken. Messages are dropped, and the first one ends the service.
+//
+// (CloseRead of the library would do, but for a client that sends messages it holds on for 15 s.)
+func listen(ctx context.Context, conn *websocket.Conn, end context.CancelCauseFunc) {
+	for {
+		_, r, err := conn.Reader(ctx)
+		if err == nil {
+			end(errSpoke)
+			_, err = io.Copy(io.Discard, r)
+		}
+		if err != nil {
+			end(fmt.Errorf("%w: %w", errGone, err))
+			return
+		}
+	}
+}
+
+// partWebSocket says goodbye and closes with the handshake, for which the client has WriteTimeout.
+func (s *server) partWebSocket(conn *websocket.Conn, bye frame, hangUp func()) {
+	if writeFrames(conn, []frame{bye}, s.cfg.WriteTimeout) != nil {
+		return // the client left meanwhile
+	}
+	t := time.AfterFunc(s.cfg.WriteTimeout, hangUp)
+	defer t.Stop()
+	_ = conn.Close(closeCode(bye.Reason), bye.Reason) // fails only if the client left meanwhile
+}
+
+// closeCode gives the status for a goodbye (RFC 6455 section 7.4.1 and its IANA registry).
+func closeCode(reason string) websocket.StatusCode {
+	switch reason {
+	case reasonDraining:
+		return websocket.StatusGoingAway // 1001
+	case reasonSlow:
+		return websocket.StatusTryAgainLater // 1013
+	case reasonSpoke:
+		return websocket.StatusPolicyViolation // 1008
+	default:
+		return websocket.StatusInternalError // 1011
+	}
+}
+
+// writeFrames writes each frame as a text message, for which it has the timeout.
+func writeFrames(conn *websocket.Conn, frames []frame, timeout time.Duration) error {
+	for _, f := range frames {
+		b, err := encodeFrame(f)
+		if err != nil {
+			return err
+		}
+		// Not bound to the request's context: its end must leave a connection for the goodbye.
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		err = conn.Write(ctx, websocket.MessageText, b)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wsStream is the client's side.
+type wsStream struct {
+	conn   *websocket.Conn
+	heard  *heard
+	cancel context.CancelFunc // ends the pinging
+	fell   chan error         // errSilent if the server fell silent; closed when the pinging has ended
+}
+
+func dialWebSocket(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream, error) {
+	h := newHeard()
+	conn, resp, err := websocket.Dial(ctx, cfg.roomURL("ws", from), &websocket.DialOptions{
+		HTTPClient:     cfg.HTTP,
+		OnPingReceived: func(context.Context, []byte) bool { h.mark(); return true },
+		OnPongReceived: func(context.Context, []byte) { h.mark() },
+	})
+	if err != nil {
+		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
+			return nil, refusal(resp)
+		}
+		return nil, err
+	}
+	conn.SetReadLimit(int64(cfg.MaxFrame))
+	live, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := &wsStream{conn: conn, heard: h, cancel: cancel, fell: make(chan error, 1)}
+	h.mark()
+	go func() {
+		defer close(s.fell)
+		if err := keepAlive(live, conn, h, cfg.Heartbeat, cfg.IdleTimeout); errors.Is(err, errSilent) {
+			s.fell <- err
+		}
+		_ = conn.CloseNow() // ends a blocked next; that it may be closed already is no error
+	}()
+	return s, nil
+}
+
+func (s *wsStream) next(ctx context.Context) (frame, error) {
+	kind, r, err := s.conn.Reader(ctx)
+	if err != nil {
+		return frame{}, s.cause(err)
+	}
+	s.heard.mark()
+	b, err := io.ReadAll(s.heard.reader(r))
+	if err != nil {
+		return frame{}, s.cause(err)
+	}
+	if kind != websocket.MessageText {
+		return frame{}, errors.New("protocol: a binary message")
+	}
+	return decodeFrame(b)
+}
+
+// cause prefers why the connection was closed from this side over the fact that it is closed.
+func (s *wsStream) cause(err error) error {
+	select {
+	case why, ok := <-s.fell:
+		if ok {
+			return why
+		}
+	default:
+	}
+	return err
+}
+
+// close drops the connection without a closing handshake, for which a half-open peer would keep the
+// client waiting; RFC 6455 section 7.1.1 has servers expect that.
+func (s *wsStream) close() {
+	s.cancel()
+	_ = s.conn.CloseNow() // that it may be closed already is no error
+	<-s.fell
+}

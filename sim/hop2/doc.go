@@ -1,0 +1,27 @@
+// Package hop2 is the second hop: it moves messages from where they are made to the endpoint servers
+// that hold connections, with real brokers' client code.
+//
+// Its nouns are the [Strategy] (publish, subscribe from a cursor, unsubscribe), the [Subscription]
+// (one reader of one room's log) and the [Gap] (an announced hole; there is no silent one).
+// [ServeRedis] is a broker to go with them, on any net.Listener, with its data in a [RedisStore].
+//
+// Start with [New], which makes a strategy by name:
+//
+//   - redis: a stream per room keeps history, Redis pub/sub carries live messages. See [Redis].
+//
+// # Determinism
+//
+// The package runs on real sockets and in a testing/synctest bubble alike. Time and randomness come
+// from the standard library, chance from [Config].Rand. Commands of goroutines that wake at one
+// instant are gathered for 50 µs and sent in a canonical order over one connection, so that the same
+// run writes the same bytes whatever the scheduler does. What other packages' jitter would disturb
+// (go-redis's retries) is switched off. A message and a timer that fall on the same nanosecond of
+// the same host can still go either way.
+//
+// # Limitations
+//
+// A broker that loses the end of a room's log and keeps its epoch, as an asynchronous replica does
+// when it takes over, is noticed (and announced as a gap) only if a reader was ahead of it. IDs are
+// remembered per room up to [Config].Remember, and not across the loss of the broker's data.
+// Subscribing to a room creates its epoch: a broker keeps a small key for every room ever asked for.
+package hop2

@@ -1,0 +1,166 @@
+package hop2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/twohop/twohop/model"
+)
+
+// What a strategy's methods may answer, besides a context's error. They are wrapped.
+var (
+	// ErrClosed: the strategy or the subscription is closed.
+	ErrClosed = errors.New("closed")
+	// ErrUnavailable: the broker could not be reached, or did not answer, until the context ended. A
+	// message that was being published may or may not be in the log; publishing it again is safe.
+	ErrUnavailable = errors.New("broker unavailable")
+	// ErrInvalid: the room or the message cannot be one; nothing was sent.
+	ErrInvalid = errors.New("invalid")
+)
+
+// Strategy moves messages from where they are made to the endpoint servers. It is safe for
+// concurrent use, and rides out a broker's restarts and lost connections by itself.
+type Strategy interface {
+	// Publish appends m (its Room, ID, Publisher and Body; Seq is not looked at) to its room's log
+	// and gives its position. The same ID again appends nothing and gives the first position. It
+	// tries until it knows, or until ctx ends.
+	Publish(ctx context.Context, m model.Message) (model.Cursor, error)
+	// Subscribe gives a room's log from a cursor: everything after it, in order, each once. The zero
+	// cursor means the live end. It tries until it succeeds or ctx ends; the subscription outlives ctx.
+	Subscribe(ctx context.Context, room string, from model.Cursor) (Subscription, error)
+	// Close ends everything that the strategy started, its subscriptions included, and waits for it.
+	// It is idempotent.
+	Close() error
+}
+
+// Subscription is one reader of one room's log. One goroutine calls Next; Unsubscribe may be called
+// from any.
+type Subscription interface {
+	// Start is what was agreed.
+	Start() Start
+	// Next blocks until there is a batch. A batch continues where the one before ended, or says that
+	// it does not. It fails with ErrClosed, with the context's error, which loses nothing, or with an
+	// error of the broker that trying again would not cure. An unreachable broker is no error: Next
+	// goes on trying.
+	Next(ctx context.Context) (Batch, error)
+	// Unsubscribe frees everything and ends a blocked Next with ErrClosed. It is idempotent.
+	Unsubscribe()
+}
+
+// Start is the position that a subscription starts from.
+type Start struct {
+	// Cursor is the agreed position: everything after it will be delivered. Its epoch is never empty.
+	Cursor model.Cursor
+	// Gap, unless empty, says why the cursor asked for could not be honoured. Then Cursor is the
+	// position before the oldest message that the log still has, or, if the cursor was ahead of the
+	// log, its end.
+	Gap string
+}
+
+// Batch is what a subscription delivers: either messages or a gap.
+type Batch struct {
+	// Messages, at least one unless Gap is set, are in order of Seq without a hole. They may be shared
+	// with other subscriptions: they are not to be changed.
+	Messages []model.Message
+	// Gap, unless nil, says that messages are out of reach.
+	Gap *Gap
+	// Cursor is the position after the batch.
+	Cursor model.Cursor
+}
+
+// Gap is an announced hole: what lay after From, up to and including To, will not be delivered.
+type Gap struct {
+	From, To model.Cursor
+	Why      string
+}
+
+// The limits of what can be published.
+const (
+	// MaxRoomLen is the greatest length of a room's name, in bytes.
+	MaxRoomLen = 64
+	// MaxNameLen is the greatest length of a message's ID, and of its publisher's name, in bytes.
+	MaxNameLen = 128
+	// MaxBodyLen is the greatest length of a message's body, in bytes.
+	MaxBodyLen = 1 << 20
+)
+
+// CheckRoom reports whether room can be the name of a room: 1 to MaxRoomLen characters of
+// [A-Za-z0-9_.-]. The error wraps ErrInvalid.
+func CheckRoom(room string) error {
+	if len(room) == 0 || len(room) > MaxRoomLen {
+		return fmt.Errorf("%w room %.80q: it has %d bytes; want 1 to %d", ErrInvalid, room, len(room), MaxRoomLen)
+	}
+	for _, c := range room {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '.', c == '-':
+		default:
+			return fmt.Errorf("%w room %.80q: it has %q; allowed are letters, digits and _ . -", ErrInvalid, room, c)
+		}
+	}
+	return nil
+}
+
+// CheckMessage reports whether m can be published: its room's name by [CheckRoom], an ID, a
+// publisher's name, which may be empty, and a body within the limits. The error wraps ErrInvalid.
+func CheckMessage(m model.Message) error {
+	if err := CheckRoom(m.Room); err != nil {
+		return err
+	}
+	if m.ID == "" {
+		return fmt.Errorf("%w message: it has no id", ErrInvalid)
+	}
+	if err := checkName("id", m.ID); err != nil {
+		return err
+	}
+	if err := checkName("publisher", m.Publisher); err != nil {
+		return err
+	}
+	if len(m.Body) > MaxBodyLen {
+		return fmt.Errorf("%w body: it has %d bytes; allowed are %d", ErrInvalid, len(m.Body), MaxBodyLen)
+	}
+	return nil
+}
+
+func checkName(field, name string) error {
+	switch {
+	case len(name) > MaxNameLen:
+		return fmt.Errorf("%w %s %.80q: it has %d bytes; allowed are %d", ErrInvalid, field, name, len(name), MaxNameLen)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%w %s %.80q: it is not UTF-8", ErrInvalid, field, name)
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Errorf("%w %s %.80q: it has a control character", ErrInvalid, field, name)
+	}
+	return nil
+}
+
+// strategies is the registry, in order of name.
+var strategies = []struct {
+	name string
+	open func(Config) (Strategy, error)
+}{
+	{"redis", func(c Config) (Strategy, error) { return NewRedis(c) }},
+}
+
+// Names lists the strategies that [New] knows, sorted.
+func Names() []string {
+	names := make([]string, len(strategies))
+	for i, s := range strategies {
+		names[i] = s.name
+	}
+	return names
+}
+
+// New makes the strategy of a name. It does not wait for the broker. The error names the field that
+// is wrong.
+func New(name string, cfg Config) (Strategy, error) {
+	for _, s := range strategies {
+		if s.name == name {
+			return s.open(cfg)
+		}
+	}
+	return nil, fmt.Errorf("hop2: unknown strategy %.40q; known are %s", name, strings.Join(Names(), ", "))
+}

@@ -1,0 +1,286 @@
+package hop2
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/twohop/twohop/model"
+)
+
+// Redis is the strategy that keeps each room's log in a Redis stream and announces what is appended
+// over Redis pub/sub. Publishing is one script, so that sequence, log, memory of IDs and announcement
+// change together or not at all.
+//
+// Pub/sub is lossy: what is published while a subscriber is away, or faster than it reads, is gone.
+// So a subscription reads the stream at every sign of a loss, after every re-subscription, and after
+// [Config].CheckEvery of silence.
+//
+// It holds two connections: one for commands, which are gathered into pipelines, and one for pub/sub.
+type Redis struct {
+	cfg      Config
+	identity [8]byte // tells the epochs that this strategy begins from others'
+
+	ctx    context.Context // ends when the strategy is closed
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	calls *gather[*call]  // for the commander
+	rooms *gather[string] // rooms that gained their first or lost their last subscription, for the listener
+
+	mu    sync.Mutex // never held across anything that blocks
+	subs  map[string]*redisRoom
+	stats RedisStats
+}
+
+// RedisStats counts what a [Redis] has done.
+type RedisStats struct {
+	// Sessions is how many times a pub/sub connection was subscribed.
+	Sessions int
+	// Batches is how many pipelines of commands were sent, Failures how many attempts at anything,
+	// pipelines and pub/sub sessions alike, failed.
+	Batches, Failures int
+	// Reads is how many times a log was read: by new subscriptions, after losses, after silence.
+	Reads int
+	// LastFailure is the latest failure's reason; "" if there was none.
+	LastFailure string
+}
+
+// redisRoom is what the subscriptions to one room share.
+type redisRoom struct {
+	live  bool          // the broker confirmed the room's channel, in the present session
+	ready chan struct{} // closed while live
+	subs  []*redisSubscription
+}
+
+// NewRedis makes a strategy of Redis at cfg.Addr, version 5 or later. It does not wait for the broker.
+func NewRedis(cfg Config) (*Redis, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	r := &Redis{
+		cfg:   cfg,
+		calls: newGather(compareCalls),
+		rooms: newGather(func(a, b string) int { return 0 }), // the listener sorts
+		subs:  map[string]*redisRoom{},
+	}
+	binary.LittleEndian.PutUint64(r.identity[:], cfg.Rand.Uint64())
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.tasks.Go(func() { (&commander{r: r}).run(r.ctx) })
+	r.tasks.Go(func() { (&listener{r: r}).run(r.ctx) })
+	return r, nil
+}
+
+// Close ends the connections and the subscriptions, and waits for all that was started.
+func (r *Redis) Close() error {
+	r.cancel()
+	r.tasks.Wait()
+	return nil
+}
+
+// Stats gives a copy of the counters.
+func (r *Redis) Stats() RedisStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}
+
+// Publish appends m to its room's log.
+func (r *Redis) Publish(ctx context.Context, m model.Message) (model.Cursor, error) {
+	if err := CheckMessage(m); err != nil {
+		return model.Cursor{}, fmt.Errorf("hop2 redis: publish: %w", err)
+	}
+	record := encodeRecord(m)
+	var at model.Cursor
+	err := r.insist(ctx, func() (err error) {
+		reply, err := r.do(ctx, r.publishCall(m.Room, m.ID, record))
+		if err == nil {
+			at, err = decodePublished(reply)
+		}
+		return err
+	})
+	if err != nil {
+		return model.Cursor{}, fmt.Errorf("hop2 redis: publish %q to room %s: %w", m.ID, m.Room, err)
+	}
+	return at, nil
+}
+
+// Subscribe gives a room's log from a cursor.
+func (r *Redis) Subscribe(ctx context.Context, room string, from model.Cursor) (Subscription, error) {
+	if err := CheckRoom(room); err != nil {
+		return nil, fmt.Errorf("hop2 redis: subscribe: %w", err)
+	}
+	// Live messages first, history second: in the other order, what is published in between is lost.
+	s := r.join(room)
+	err := r.awaitLive(ctx, room)
+	if err == nil {
+		err = s.begin(ctx, from)
+	}
+	if err != nil {
+		s.Unsubscribe()
+		return nil, fmt.Errorf("hop2 redis: subscribe to room %s: %w", room, err)
+	}
+	return s, nil
+}
+
+// insist tries until it succeeds, ctx ends, or the error is one that trying again would not cure.
+func (r *Redis) insist(ctx context.Context, attempt func() error) error {
+	for n := 1; ; n++ {
+		err := attempt()
+		if err == nil || errors.Is(err, ErrClosed) || permanent(err) {
+			return err
+		}
+		if end := r.pause(ctx, r.cfg.backoff(n)); end != nil {
+			if errors.Is(end, ErrClosed) {
+				return end
+			}
+			return fmt.Errorf("%w: gave up after attempt %d: %w (%w)", ErrUnavailable, n, end, err)
+		}
+	}
+}
+
+// pause waits. It fails with ctx's error, or ErrClosed.
+func (r *Redis) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-r.ctx.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// do makes one call and waits for its answer.
+func (r *Redis) do(ctx context.Context, c *call) ([]string, error) {
+	r.calls.put(c)
+	select {
+	case a := <-c.answer:
+		return a.fields, a.err
+	case <-r.ctx.Done():
+		return nil, ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// join adds a subscription to a room, which from now on collects live messages.
+func (r *Redis) join(room string) *redisSubscription {
+	s := &redisSubscription{r: r, room: room, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rm := r.subs[room]
+	if rm == nil {
+		rm = &redisRoom{ready: make(chan struct{})}
+		r.subs[room] = rm
+		r.rooms.put(room)
+	}
+	rm.subs = append(rm.subs, s)
+	return s
+}
+
+// leave removes a subscription.
+func (r *Redis) leave(s *redisSubscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rm := r.subs[s.room]
+	if rm == nil {
+		return
+	}
+	rm.subs = slices.DeleteFunc(rm.subs, func(o *redisSubscription) bool { return o == s })
+	if len(rm.subs) == 0 {
+		delete(r.subs, s.room)
+		r.rooms.put(s.room)
+	}
+}
+
+// awaitLive waits until the broker sends the room's live messages.
+func (r *Redis) awaitLive(ctx context.Context, room string) error {
+	for {
+		r.mu.Lock()
+		rm := r.subs[room]
+		live, ready := rm.live, rm.ready
+		last := r.stats.LastFailure
+		r.mu.Unlock()
+		if live {
+			return nil
+		}
+		select {
+		case <-ready:
+		case <-r.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w (last failure: %s)", ErrUnavailable, ctx.Err(), last)
+		}
+	}
+}
+
+// candidate gives the name of a room's epoch, should this be the moment that it begins. It depends on
+// nothing but who, where and when, so that calls of one instant do not depend on their order. Any two
+// moments at which the broker's data was lost in between are more than a round trip apart.
+func (r *Redis) candidate(room string) string {
+	b := binary.LittleEndian.AppendUint64(r.identity[:], uint64(time.Now().UnixNano()))
+	sum := sha256.Sum256(append(b, room...))
+	return hex.EncodeToString(sum[:8])
+}
+
+// failure counts a failed attempt.
+func (r *Redis) failure(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.Failures++
+	r.stats.LastFailure = err.Error()
+}
+
+// connect dials the broker and makes a go-redis client of the one connection. cut closes it at once,
+// whatever go-redis does with it; it is called when ctx ends, and must be called otherwise.
+//
+// go-redis does not get to dial, and never retries by itself: it would dial with locks held that others
+// need, keep idle connections to a broker that is gone, and wait as long as its own dice say.
+func (r *Redis) connect(ctx context.Context, wrap func(net.Conn) net.Conn) (client *redis.Client, cut func(), err error) {
+	dialing, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
+	conn, err := r.cfg.Dial(dialing, "tcp", r.cfg.Addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn = wrap(conn)
+	life, cut := context.WithCancel(ctx)
+	context.AfterFunc(life, func() { _ = conn.Close() }) // whoever cuts it has no use for the error
+	var given atomic.Bool
+	return redis.NewClient(&redis.Options{
+		Addr: r.cfg.Addr,
+		Dialer: func(context.Context, string, string) (net.Conn, error) {
+			if given.Swap(true) {
+				return nil, errors.New("the connection is gone")
+			}
+			return conn, nil
+		},
+		Protocol:                 2,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		ContextTimeoutEnabled:    true,
+		DialTimeout:              r.cfg.Timeout,
+		ReadTimeout:              r.cfg.Timeout,
+		WriteTimeout:             r.cfg.Timeout,
+		PoolTimeout:              r.cfg.Timeout,
+		PoolSize:                 16,
+		PipelinePoolSize:         -1, // one pool for the one connection
+		DialerRetries:            1,
+		MaxRetries:               -1,
+		ConnMaxIdleTime:          -1,
+	}), cut, nil
+}

@@ -1,0 +1,187 @@
+package hop2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// maxBatch is how many calls one pipeline carries at most.
+const maxBatch = 256
+
+// commander makes the calls of all goroutines, in pipelines, over one connection. It is one goroutine.
+type commander struct {
+	r      *Redis
+	client *redis.Client // nil if there is none
+	cut    func()
+}
+
+// run serves until ctx ends.
+func (c *commander) run(ctx context.Context) {
+	defer c.disconnect()
+	for {
+		calls, err := c.r.calls.take(ctx)
+		if err != nil {
+			return
+		}
+		for len(calls) > 0 {
+			n := min(len(calls), maxBatch)
+			c.batch(ctx, calls[:n])
+			calls = calls[n:]
+		}
+	}
+}
+
+// batch makes the calls and answers each. After a failure the connection is of no use: a reply that
+// comes late would be taken for the next one's.
+func (c *commander) batch(ctx context.Context, calls []*call) {
+	if c.client == nil {
+		var err error
+		c.client, c.cut, err = c.r.connect(ctx, func(conn net.Conn) net.Conn { return conn })
+		if err != nil {
+			c.r.failure(err)
+			for _, cl := range calls {
+				cl.answer <- answer{err: err}
+			}
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.r.cfg.Timeout)
+	defer cancel()
+	answers := c.pipeline(ctx, calls)
+	if missing := missingScripts(calls, answers); len(missing) > 0 {
+		answers = c.reload(ctx, calls, answers, missing)
+	}
+	c.count(calls)
+	for i, a := range answers {
+		calls[i].answer <- a
+	}
+	for _, a := range answers {
+		if a.err != nil && !isReply(a.err) {
+			c.r.failure(a.err)
+			c.disconnect()
+			return
+		}
+	}
+}
+
+// pipeline sends the calls and reads their answers.
+func (c *commander) pipeline(ctx context.Context, calls []*call) []answer {
+	pipe := c.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(calls))
+	for i, cl := range calls {
+		args := make([]any, len(cl.args))
+		for j, a := range cl.args {
+			args[j] = a
+		}
+		cmds[i] = cl.script.EvalSha(ctx, pipe, cl.keys, args...)
+	}
+	_, _ = pipe.Exec(ctx) // its error is the first command's, and each command has its own
+	answers := make([]answer, len(calls))
+	for i, cmd := range cmds {
+		answers[i].fields, answers[i].err = stringFields(cmd)
+	}
+	return answers
+}
+
+// reload gives a broker that lost its scripts (it restarted, or somebody flushed them) those that are
+// missing, and makes the calls that failed for it again.
+func (c *commander) reload(ctx context.Context, calls []*call, answers []answer, missing []int) []answer {
+	for _, source := range []string{luaPublish, luaRead} {
+		if err := c.client.ScriptLoad(ctx, source).Err(); err != nil {
+			for _, i := range missing {
+				answers[i] = answer{err: fmt.Errorf("load script: %w", err)}
+			}
+			return answers
+		}
+	}
+	again := make([]*call, len(missing))
+	for j, i := range missing {
+		again[j] = calls[i]
+	}
+	for j, a := range c.pipeline(ctx, again) {
+		answers[missing[j]] = a
+	}
+	return answers
+}
+
+func missingScripts(calls []*call, answers []answer) []int {
+	var missing []int
+	for i := range calls {
+		if isReply(answers[i].err) && strings.HasPrefix(answers[i].err.Error(), "NOSCRIPT") {
+			missing = append(missing, i)
+		}
+	}
+	return missing
+}
+
+func (c *commander) count(calls []*call) {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.r.stats.Batches++
+	for _, cl := range calls {
+		if cl.script == readScript {
+			c.r.stats.Reads++
+		}
+	}
+}
+
+func (c *commander) disconnect() {
+	if c.client == nil {
+		return
+	}
+	c.cut()
+	_ = c.client.Close() // its one connection is closed
+	c.client = nil
+}
+
+// stringFields reads a reply that is an array of strings.
+func stringFields(cmd *redis.Cmd) ([]string, error) {
+	if err := cmd.Err(); err != nil {
+		return nil, err
+	}
+	values, ok := cmd.Val().([]any)
+	if !ok {
+		return nil, fmt.Errorf("%w: %T", errReply, cmd.Val())
+	}
+	fields := make([]string, len(values))
+	for i, v := range values {
+		if fields[i], ok = v.(string); !ok {
+			return nil, fmt.Errorf("%w: field %d is %T", errReply, i, v)
+		}
+	}
+	return fields, nil
+}
+
+// isReply tells whether err came in a reply, so that the connection is in order.
+func isReply(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) || errors.Is(err, errReply)
+}
+
+// passing are the kinds of error replies that a broker gets over, by their first word: it starts,
+// fails over, runs a long script, is out of memory, or cannot write its disk.
+var passing = []string{
+	"LOADING", "MASTERDOWN", "READONLY", "BUSY", "OOM", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "NOSCRIPT",
+}
+
+// permanent tells whether trying again would give the same error.
+func permanent(err error) bool {
+	if errors.Is(err, errReply) {
+		return true
+	}
+	var reply redis.Error
+	if !errors.As(err, &reply) {
+		return false
+	}
+	for _, word := range passing {
+		if strings.HasPrefix(reply.Error(), word) {
+			return false
+		}
+	}
+	return true
+}

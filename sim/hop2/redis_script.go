@@ -1,0 +1,230 @@
+package hop2
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/twohop/twohop/model"
+)
+
+// A room's keys in Redis, in the order in which the scripts take them. All have the room as their
+// hash tag, so that a cluster keeps them together.
+//
+//	ns:{room}:life   hash: epoch, and seq of the newest message
+//	ns:{room}:log    stream: entry seq-0 has the message's record in field m
+//	ns:{room}:ids    hash: message ID → seq
+//	ns:{room}:order  list: the IDs, oldest first
+//
+// The channel of live messages has the name ns:{room}:live. Its payload is "epoch:seq record".
+func (r *Redis) keys(room string) []string {
+	return []string{
+		r.cfg.Namespace + ":{" + room + "}:life", r.cfg.Namespace + ":{" + room + "}:log",
+		r.cfg.Namespace + ":{" + room + "}:ids", r.cfg.Namespace + ":{" + room + "}:order",
+	}
+}
+
+func (r *Redis) channel(room string) string { return r.cfg.Namespace + ":{" + room + "}:live" }
+
+func (r *Redis) roomOf(channel string) string {
+	room := strings.TrimPrefix(channel, r.cfg.Namespace+":{")
+	return strings.TrimSuffix(room, "}:live")
+}
+
+// luaEpoch begins the room's epoch if it has none. What is left of a log whose epoch is gone (its key
+// was evicted, say) belongs to no epoch. ARGV[1] is the new epoch's name.
+const luaEpoch = `
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then
+  epoch = ARGV[1]
+  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', '0')
+end
+`
+
+// luaPublish appends a message and announces it, unless its ID is known. ARGV: epoch, id, record,
+// entries to keep, IDs to keep, channel. It answers epoch, seq. Numbers are formatted by hand, since
+// Lua's own way gives an exponent from 10^14 on.
+const luaPublish = luaEpoch + `
+local known = redis.call('HGET', KEYS[3], ARGV[2])
+if known then return {epoch, known} end
+local seq = string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'seq', 1))
+redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[4], seq .. '-0', 'm', ARGV[3])
+redis.call('HSET', KEYS[3], ARGV[2], seq)
+redis.call('RPUSH', KEYS[4], ARGV[2])
+while redis.call('LLEN', KEYS[4]) > tonumber(ARGV[5]) do
+  redis.call('HDEL', KEYS[3], redis.call('LPOP', KEYS[4]))
+end
+redis.call('PUBLISH', ARGV[6], epoch .. ':' .. seq .. ' ' .. ARGV[3])
+return {epoch, seq}
+`
+
+// luaRead gives a page of the log. ARGV: epoch, epoch of the position asked for, the seq after it, how
+// many entries at most (0 for none). It answers epoch, seq of the newest, entry ID of the oldest (” if
+// there is none), then entry ID and record of each.
+const luaRead = luaEpoch + `
+local page = {epoch, redis.call('HGET', KEYS[1], 'seq'), ''}
+local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
+if oldest[1] then page[3] = oldest[1][1] end
+if tonumber(ARGV[4]) > 0 then
+  local start = '-'
+  if ARGV[2] == epoch then start = ARGV[3] .. '-0' end
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[2], start, '+', 'COUNT', ARGV[4])) do
+    page[#page + 1] = entry[1]
+    page[#page + 1] = entry[2][2]
+  end
+end
+return page
+`
+
+var (
+	publishScript = redis.NewScript(luaPublish)
+	readScript    = redis.NewScript(luaRead)
+)
+
+// pageSize is how many messages one read of a log gives at most.
+const pageSize = 128
+
+// call is one run of a script, on its way to the broker and back.
+type call struct {
+	room   string
+	script *redis.Script
+	keys   []string
+	args   []string
+	answer chan answer // has room for the one answer
+}
+
+type answer struct {
+	fields []string
+	err    error
+}
+
+// compareCalls is the canonical order of calls. Calls that it takes for equal are.
+func compareCalls(a, b *call) int {
+	return cmp.Or(
+		strings.Compare(a.room, b.room),
+		strings.Compare(a.script.Hash(), b.script.Hash()),
+		slices.Compare(a.args, b.args),
+	)
+}
+
+func (r *Redis) publishCall(room, id, record string) *call {
+	return &call{
+		room: room, script: publishScript, keys: r.keys(room), answer: make(chan answer, 1),
+		args: []string{
+			r.candidate(room), id, record,
+			strconv.Itoa(r.cfg.History), strconv.Itoa(r.cfg.Remember), r.channel(room),
+		},
+	}
+}
+
+// readCall reads what comes after a position; after the zero cursor there is nothing.
+func (r *Redis) readCall(room string, from model.Cursor) *call {
+	count := pageSize
+	if from.IsZero() {
+		count = 0
+	}
+	next := from.Seq
+	if next < math.MaxUint64 {
+		next++
+	}
+	return &call{
+		room: room, script: readScript, keys: r.keys(room), answer: make(chan answer, 1),
+		args: []string{r.candidate(room), from.Epoch, strconv.FormatUint(next, 10), strconv.Itoa(count)},
+	}
+}
+
+// record is what Redis keeps of a message.
+type record struct {
+	ID        string `json:"id"`
+	Publisher string `json:"publisher,omitempty"`
+	Body      []byte `json:"body,omitempty"`
+}
+
+func encodeRecord(m model.Message) string {
+	b, err := json.Marshal(record{ID: m.ID, Publisher: m.Publisher, Body: m.Body})
+	if err != nil {
+		panic(fmt.Sprintf("hop2: a record of strings and bytes does not marshal: %v", err))
+	}
+	return string(b)
+}
+
+func decodeRecord(room string, seq uint64, text string) (model.Message, error) {
+	var rec record
+	if err := json.Unmarshal([]byte(text), &rec); err != nil {
+		return model.Message{}, fmt.Errorf("record %d: %w", seq, err)
+	}
+	if seq == 0 || rec.ID == "" {
+		return model.Message{}, fmt.Errorf("record %d has the id %q", seq, rec.ID)
+	}
+	return model.Message{Room: room, Seq: seq, ID: rec.ID, Publisher: rec.Publisher, Body: rec.Body}, nil
+}
+
+// decodeLive reads the payload of a live message.
+func decodeLive(room, payload string) (epoch string, m model.Message, err error) {
+	position, text, _ := strings.Cut(payload, " ")
+	at, err := model.ParseCursor(position)
+	if err != nil {
+		return "", model.Message{}, err
+	}
+	m, err = decodeRecord(room, at.Seq, text)
+	return at.Epoch, m, err
+}
+
+var errReply = errors.New("unexpected reply of the broker")
+
+func decodePublished(fields []string) (model.Cursor, error) {
+	if len(fields) != 2 {
+		return model.Cursor{}, fmt.Errorf("%w: %d fields for a publish", errReply, len(fields))
+	}
+	at, err := model.ParseCursor(fields[0] + ":" + fields[1])
+	if err != nil || at.Seq == 0 {
+		return model.Cursor{}, fmt.Errorf("%w: position %.80q", errReply, fields)
+	}
+	return at, nil
+}
+
+// decodePage reads the answer to a read. An entry that is no message (another program wrote it) is left
+// out, and so becomes an announced gap.
+func decodePage(room string, fields []string) (page, error) {
+	if len(fields) < 3 || len(fields)%2 == 0 {
+		return page{}, fmt.Errorf("%w: %d fields for a page", errReply, len(fields))
+	}
+	newest, err := model.ParseCursor(fields[0] + ":" + fields[1])
+	if err != nil || newest.IsZero() || newest.Seq == math.MaxUint64 {
+		return page{}, fmt.Errorf("%w: position %.80q", errReply, fields[:2])
+	}
+	p := page{epoch: newest.Epoch, first: newest.Seq + 1, last: newest.Seq}
+	if fields[2] != "" {
+		if p.first, err = decodeEntryID(fields[2]); err != nil || p.first == 0 || p.first > p.last+1 {
+			return page{}, fmt.Errorf("%w: oldest entry %.40q of a log that ends at %d", errReply, fields[2], p.last)
+		}
+	}
+	for i := 3; i < len(fields); i += 2 {
+		seq, err := decodeEntryID(fields[i])
+		if err != nil {
+			return page{}, err
+		}
+		if m, err := decodeRecord(room, seq, fields[i+1]); err == nil && seq <= p.last {
+			p.messages = append(p.messages, m)
+		}
+	}
+	return p, nil
+}
+
+// decodeEntryID reads a stream's entry ID, of the form seq-0.
+func decodeEntryID(id string) (uint64, error) {
+	digits, _ := strings.CutSuffix(id, "-0")
+	seq, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: entry ID %.40q", errReply, id)
+	}
+	return seq, nil
+}

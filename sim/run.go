@@ -1,0 +1,271 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/netsim/tcp"
+)
+
+// Config says how a world is run. Its zero value is one run with seed 0.
+type Config struct {
+	// Seed is what all of the run's luck is derived from.
+	Seed uint64
+	// TCP configures every host's TCP; the zero value is Linux's defaults.
+	TCP tcp.Config
+	// Fidelity says how closely connections are modelled; the zero value is netsim.TCP.
+	Fidelity netsim.Fidelity
+	// Repeat is how often the run is made; the trace hashes of all must be equal. 0 means once.
+	Repeat int
+	// DropTrace keeps only the hash of the trace, not its steps. A run that differs from another can
+	// then not say where.
+	DropTrace bool
+	// WallLimit is how long, in wall time, the run may make no progress before it is abandoned: a
+	// goroutine spins, or waits for something that virtual time cannot end, such as a mutex. 0 means
+	// 30 s.
+	WallLimit time.Duration
+	// Interrupt, when it is closed, ends the run early; what it has found until then is its result.
+	// The channel must not have been made inside a bubble.
+	Interrupt <-chan struct{}
+	// Progress, if set, is called now and then, from outside the bubble, with the number of the
+	// repetition, from 0, and the virtual time that has passed in it.
+	Progress func(repetition int, now time.Duration)
+}
+
+// Result is what came of a run.
+type Result struct {
+	Seed    uint64
+	History *model.History
+	Trace   *Trace
+	Faults  []*FaultRecord
+	// Verdicts are those of the properties that the world's function asked for by World.Check.
+	Verdicts []model.Verdict
+	// Virtual is how much virtual time the run took, and Wall how much real time.
+	Virtual, Wall time.Duration
+	// Partial says that the run was interrupted.
+	Partial bool
+	// Err says why the run failed, if it did: the first error of the world's function, of a node, or of
+	// the world itself. A *LeakError, *HangError or *DivergenceError tells those cases.
+	Err error
+}
+
+// LeakError says that goroutines did not end when the run was over.
+type LeakError struct {
+	// Goroutines names them, one each: what it waits for, where, and who started it.
+	Goroutines []string
+}
+
+func (e *LeakError) Error() string {
+	return fmt.Sprintf("sim: %d goroutines have not ended with the run:%s", len(e.Goroutines), list(e.Goroutines))
+}
+
+// HangError says that the run stood still in wall time.
+type HangError struct {
+	At         time.Duration // the virtual time at which it did
+	Wall       time.Duration // for how long it was given the chance to go on
+	Goroutines []string      // those that kept virtual time from passing
+}
+
+func (e *HangError) Error() string {
+	return fmt.Sprintf("sim: no progress for %v of wall time at t=%v; virtual time cannot pass while a goroutine runs, or waits for a mutex or for something outside the world:%s",
+		e.Wall, e.At, list(e.Goroutines))
+}
+
+// DivergenceError says that two runs of one seed went different ways.
+type DivergenceError struct {
+	Run          int    // the repetition that differed from the first, counting from 2
+	Hash, Second uint64 // of the first and of that one
+	Step         uint64 // the first step that differs; 0 if the traces were not kept
+	First, Other string // that step in the first run and in the other
+}
+
+func (e *DivergenceError) Error() string {
+	s := fmt.Sprintf("sim: not reproducible: run 1 has trace hash %016x, run %d has %016x", e.Hash, e.Run, e.Second)
+	if e.Step == 0 {
+		return s
+	}
+	return s + fmt.Sprintf("\n  first difference at step %d:\n    run 1: %s\n    run %d: %s", e.Step, e.First, e.Run, e.Other)
+}
+
+func list(lines []string) string {
+	const most = 20
+	var s string
+	for i, l := range lines {
+		if i == most {
+			return s + fmt.Sprintf("\n  … and %d more", len(lines)-most)
+		}
+		s += "\n  " + l
+	}
+	return s
+}
+
+// Run makes a world and runs f in it, in virtual time, as often as cfg says. It does not fail the
+// test t, but reports what came of it; see [Test] for the other way.
+//
+// A run seeds the randomness of the whole process, so runs of one process go one after the other.
+func Run(t *testing.T, cfg Config, f func(*World) error) *Result {
+	first := runOnce(t, &cfg, 0, f)
+	for i := 1; i < cfg.Repeat && first.Err == nil && !first.Partial; i++ {
+		next := runOnce(t, &cfg, i, f)
+		first.Wall += next.Wall
+		if next.Partial {
+			break
+		}
+		if next.Err != nil {
+			first.Err = fmt.Errorf("run %d of %d failed, unlike the first: %w", i+1, cfg.Repeat, next.Err)
+		} else if err := compare(first.Trace, next.Trace, i+1); err != nil {
+			first.Err = err
+		}
+	}
+	for _, p := range first.checks {
+		first.Verdicts = append(first.Verdicts, p.Check(first.History))
+	}
+	return &first.Result
+}
+
+func compare(a, b *Trace, run int) error {
+	if a.Hash() == b.Hash() && a.Steps() == b.Steps() {
+		return nil
+	}
+	e := &DivergenceError{Run: run, Hash: a.Hash(), Second: b.Hash(), Step: a.FirstDifference(b)}
+	text := func(t *Trace) string {
+		if s, ok := t.At(e.Step); ok {
+			return s.String()
+		}
+		return "(the run is over)"
+	}
+	e.First, e.Other = text(a), text(b)
+	return e
+}
+
+// outcome is a Result with the properties that are still to be checked.
+type outcome struct {
+	Result
+	checks []model.Property
+}
+
+// runOnce runs f in one bubble, watched from outside: a bubble whose goroutines will not end cannot
+// be ended either, only left behind.
+func runOnce(t *testing.T, cfg *Config, repetition int, f func(*World) error) *outcome {
+	seedProcess(t, cfg.Seed)
+	began := time.Now()
+	b := &bubble{done: make(chan *outcome, 1)}
+	go b.run(t, cfg, f)
+	out := b.watch(cfg, repetition)
+	out.Seed = cfg.Seed
+	out.Wall = time.Since(began)
+	return out
+}
+
+// bubble is a run as seen from outside.
+type bubble struct {
+	world atomic.Pointer[World]
+	id    atomic.Pointer[string] // as it stands in goroutine dumps
+	done  chan *outcome
+}
+
+// run is everything that happens inside; it reports once on done.
+func (b *bubble) run(t *testing.T, cfg *Config, f func(*World) error) {
+	reported := false
+	report := func(o *outcome) {
+		if !reported {
+			reported = true
+			b.done <- o
+		}
+	}
+	forever := make(chan struct{}) // outside the bubble: waiting for it is not durable
+	defer func() {
+		// Only reached without a report if synctest itself gave up: the bubble is stuck, or f has
+		// ended its goroutine as t.FailNow does.
+		err := errors.New("sim: the world's function ended its goroutine (t.FailNow, or runtime.Goexit)")
+		if p := recover(); p != nil {
+			err = fmt.Errorf("sim: %v", p)
+		}
+		report(&outcome{Result: Result{History: &model.History{Partial: true}, Trace: &Trace{}, Err: err}})
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		w, err := newWorld(t, cfg)
+		if err != nil {
+			report(&outcome{Result: Result{History: &model.History{Partial: true}, Trace: &Trace{}, Err: err}})
+			return
+		}
+		id := bubbleID()
+		b.id.Store(&id)
+		b.world.Store(w)
+		leaked := w.run(f)
+		o := w.outcome()
+		if len(leaked) > 0 {
+			if o.Err == nil {
+				o.Err = &LeakError{leaked}
+			}
+			report(o)
+			<-forever // the bubble is frozen: its other goroutines would keep it going for ever
+		}
+		report(o)
+	})
+}
+
+func (w *World) outcome() *outcome {
+	return &outcome{
+		Result: Result{
+			History: &w.history, Trace: &w.trace, Faults: w.faults, Virtual: w.virtual, Partial: w.partial, Err: w.err,
+		},
+		checks: w.checks,
+	}
+}
+
+// watch waits for the bubble's report, and makes one itself if the bubble stands still.
+func (b *bubble) watch(cfg *Config, repetition int) *outcome {
+	limit := cfg.WallLimit
+	if limit == 0 {
+		limit = 30 * time.Second
+	}
+	const interval = 50 * time.Millisecond
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	interrupt := cfg.Interrupt
+	var lastRounds uint64
+	lastProgress := time.Now()
+	for {
+		select {
+		case o := <-b.done:
+			return o
+		case <-interrupt:
+			if w := b.world.Load(); w != nil {
+				w.net.Interrupt()
+				interrupt = nil
+			}
+		case now := <-ticker.C:
+			w := b.world.Load()
+			if w == nil {
+				continue
+			}
+			virtual, rounds := w.net.Progress()
+			if rounds != lastRounds {
+				lastRounds, lastProgress = rounds, now
+			}
+			if cfg.Progress != nil {
+				cfg.Progress(repetition, virtual)
+			}
+			if now.Sub(lastProgress) > limit {
+				return hung(*b.id.Load(), virtual, limit)
+			}
+		}
+	}
+}
+
+// hung reports a bubble that stands still. Its world cannot be looked into: it still belongs to it.
+func hung(id string, at, limit time.Duration) *outcome {
+	return &outcome{Result: Result{
+		History: &model.History{Partial: true},
+		Trace:   &Trace{},
+		Virtual: at,
+		Err:     &HangError{At: at, Wall: limit, Goroutines: awake(goroutinesOf(id))},
+	}}
+}

@@ -1,0 +1,269 @@
+package sim_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/sim"
+)
+
+// pingPong builds a server and clients that ask it something now and then, over a lossy link, while
+// the server crashes and returns. Everybody records what they see.
+func pingPong(w *sim.World) error {
+	w.Link("client-*", "server", netsim.Link{Latency: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.05})
+	w.Node("server", func(ctx context.Context, n *sim.Node) error {
+		return n.Serve(ctx, ":80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n.Record(model.Event{Kind: model.Deliver, Room: "r", ID: r.URL.Path})
+			_, _ = io.WriteString(w, "pong")
+		}))
+	})
+	for i := range 5 {
+		w.Node(fmt.Sprintf("client-%d", i), func(ctx context.Context, n *sim.Node) error {
+			client := n.HTTPClient()
+			luck := n.Rand("pauses")
+			for i := 0; ctx.Err() == nil; i++ {
+				get(ctx, client, fmt.Sprintf("http://server/%s-%d", n.Name(), i))
+				time.Sleep(time.Duration(luck.IntN(1000)) * time.Millisecond)
+			}
+			return nil
+		})
+	}
+	w.At(2*time.Second, sim.Crash("server"))
+	w.At(4*time.Second, sim.Restart("server"))
+	w.RunFor(10 * time.Second)
+	w.MustHaveBitten("crash")
+	return nil
+}
+
+// get is a request whose failures are part of the game.
+func get(ctx context.Context, client *http.Client, url string) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		panic(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+}
+
+// Goal: the same seed gives the same steps, and another seed gives others.
+func TestSameSeedSameTrace(t *testing.T) {
+	res := sim.Run(t, sim.Config{Seed: 7, Repeat: 20}, pingPong)
+	require.NoError(t, res.Err)
+	require.Greater(t, res.Trace.Steps(), uint64(500))
+	require.Greater(t, len(res.History.Events), 50)
+	other := sim.Run(t, sim.Config{Seed: 8}, pingPong)
+	require.NoError(t, other.Err)
+	require.NotEqual(t, res.Trace.Hash(), other.Trace.Hash())
+}
+
+// Goal: a world that does not reproduce itself is found out, and the first different step is named.
+// Method: a node that remembers across runs.
+func TestDivergenceIsFound(t *testing.T) {
+	runs := 0
+	res := sim.Run(t, sim.Config{Repeat: 3}, func(w *sim.World) error {
+		runs++
+		delay := time.Duration(runs) * time.Millisecond
+		w.Node("a", func(ctx context.Context, n *sim.Node) error {
+			time.Sleep(time.Second + delay)
+			n.Record(model.Event{Kind: model.PublishCall, Note: "now"})
+			return nil
+		})
+		w.RunFor(2 * time.Second)
+		return nil
+	})
+	diverged, ok := errors.AsType[*sim.DivergenceError](res.Err)
+	require.True(t, ok, "%v", res.Err)
+	require.Equal(t, 2, diverged.Run)
+	require.NotZero(t, diverged.Step)
+	require.ErrorContains(t, res.Err, "first difference at step")
+	require.NotEqual(t, diverged.First, diverged.Other)
+}
+
+// Goal: goroutines that outlive the run are named, and do not take the process down.
+func TestLeakIsNamed(t *testing.T) {
+	for name, leak := range map[string]func(){
+		"blocked for ever":  func() { select {} },
+		"sleeping for ever": func() { forever(time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			res := sim.Run(t, sim.Config{}, func(w *sim.World) error {
+				w.Node("leaky", func(ctx context.Context, n *sim.Node) error {
+					go leak()
+					return nil
+				})
+				w.RunFor(time.Second)
+				return nil
+			})
+			leaked, ok := errors.AsType[*sim.LeakError](res.Err)
+			require.True(t, ok, "%v", res.Err)
+			require.Len(t, leaked.Goroutines, 1)
+			require.Contains(t, leaked.Goroutines[0], "sim_test.TestLeakIsNamed")
+		})
+	}
+}
+
+func forever(pause time.Duration) {
+	for {
+		time.Sleep(pause)
+	}
+}
+
+// Goal: a world in which virtual time cannot pass is given up, with the culprit named.
+// Method: a goroutine waits for a mutex whose owner waits for time to pass.
+func TestHangIsNamed(t *testing.T) {
+	res := sim.Run(t, sim.Config{WallLimit: 200 * time.Millisecond}, func(w *sim.World) error {
+		w.Node("stuck", func(ctx context.Context, n *sim.Node) error {
+			var mu sync.Mutex
+			mu.Lock()
+			go func() {
+				mu.Lock()
+				defer mu.Unlock()
+			}()
+			time.Sleep(time.Second)
+			mu.Unlock()
+			return nil
+		})
+		w.RunFor(2 * time.Second)
+		return nil
+	})
+	hang, ok := errors.AsType[*sim.HangError](res.Err)
+	require.True(t, ok, "%v", res.Err)
+	require.Len(t, hang.Goroutines, 1)
+	require.Contains(t, hang.Goroutines[0], "sync.Mutex.Lock")
+}
+
+// Goal: whatever goes wrong in a world is an error of the run, not the end of the process.
+func TestFailuresAreReported(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		world      func(w *sim.World) error
+	}{
+		{"the function fails", "no luck", func(w *sim.World) error { return errors.New("no luck") }},
+		{"the function panics", "the world's function panicked: oops", func(w *sim.World) error { panic("oops") }},
+		{"a node fails", "node a: no luck", func(w *sim.World) error {
+			w.Node("a", func(context.Context, *sim.Node) error { return errors.New("no luck") })
+			w.RunFor(time.Second)
+			return nil
+		}},
+		{"a node panics", "node a panicked: oops", func(w *sim.World) error {
+			w.Node("a", func(context.Context, *sim.Node) error { panic("oops") })
+			w.RunFor(time.Second)
+			return nil
+		}},
+		{"two nodes of one name", `there is a host named "a" already`, func(w *sim.World) error {
+			for range 2 {
+				w.Node("a", func(context.Context, *sim.Node) error { return nil })
+			}
+			return nil
+		}},
+		{"a fault of an unknown node", `crash(b) at 1s: there is no node "b"; the nodes are ["a"]`, func(w *sim.World) error {
+			w.Node("a", func(context.Context, *sim.Node) error { return nil })
+			w.At(time.Second, sim.Crash("b"))
+			w.RunFor(2 * time.Second)
+			return nil
+		}},
+		{"a fault in the past", "is scheduled for 1s, which has passed", func(w *sim.World) error {
+			w.RunFor(2 * time.Second)
+			w.At(time.Second, netsim.Heal())
+			return nil
+		}},
+		{"a fault without effect", `"partition" did not bite`, func(w *sim.World) error {
+			w.Node("a", func(context.Context, *sim.Node) error { return nil })
+			w.Node("b", func(context.Context, *sim.Node) error { return nil })
+			w.At(time.Second, netsim.Partition("a", "b"))
+			w.RunFor(2 * time.Second)
+			w.MustHaveBitten("partition")
+			return nil
+		}},
+		{"a bad link", "Loss is 2; it is a probability in [0, 1]", func(w *sim.World) error {
+			w.Link("a", "b", netsim.Link{Loss: 2})
+			return nil
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.ErrorContains(t, sim.Run(t, sim.Config{}, c.world).Err, c.want)
+		})
+	}
+}
+
+// Goal: an interrupted run ends early, keeps what it has, and says that it is partial.
+func TestInterrupt(t *testing.T) {
+	interrupt := make(chan struct{})
+	res := sim.Run(t, sim.Config{
+		Interrupt: interrupt,
+		Progress: func(_ int, now time.Duration) {
+			if now > time.Second {
+				select {
+				case <-interrupt:
+				default:
+					close(interrupt)
+				}
+			}
+		},
+	}, func(w *sim.World) error {
+		w.Node("ticker", func(ctx context.Context, n *sim.Node) error {
+			for ctx.Err() == nil {
+				n.Record(model.Event{Kind: model.PublishCall})
+				time.Sleep(time.Millisecond)
+			}
+			return nil
+		})
+		w.RunFor(1000 * time.Hour)
+		return nil
+	})
+	require.NoError(t, res.Err)
+	require.True(t, res.Partial)
+	require.True(t, res.History.Partial)
+	require.Greater(t, res.Virtual, time.Second)
+	require.Less(t, res.Virtual, 1000*time.Hour)
+	require.NotEmpty(t, res.History.Events)
+}
+
+// Goal: a process that has crashed can do nothing any more, and its next life starts afresh.
+func TestCrashedNodeIsDead(t *testing.T) {
+	res := sim.Run(t, sim.Config{}, func(w *sim.World) error {
+		var late error
+		w.Node("a", func(ctx context.Context, n *sim.Node) error {
+			if n.Life() == 2 {
+				_, err := n.Listen("tcp", ":80")
+				return err
+			}
+			if _, err := n.Listen("tcp", ":80"); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			time.Sleep(2 * time.Second) // a goroutine that did not notice
+			_, late = n.Listen("tcp", ":81")
+			n.Record(model.Event{Kind: model.PublishCall, Note: "from the grave"})
+			return nil
+		})
+		w.At(time.Second, sim.Crash("a"))
+		w.At(2*time.Second, sim.Restart("a"))
+		w.RunFor(5 * time.Second)
+		require.ErrorIs(w.T(), late, netsim.ErrHostDown)
+		return nil
+	})
+	require.NoError(t, res.Err)
+	for _, e := range res.History.Events {
+		require.NotEqual(t, "from the grave", e.Note)
+	}
+	require.Equal(t, time.Second, res.Faults[0].At)
+	require.Equal(t, 2*time.Second, res.Faults[0].Until)
+	require.Equal(t, 1, res.Faults[0].Bites)
+}

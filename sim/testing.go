@@ -1,0 +1,145 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/twohop/twohop/model"
+)
+
+var (
+	seedFlag   = flag.Uint64("sim.seed", 1, "seed of the worlds that sim.Test makes")
+	repeatFlag = flag.Int("sim.repeat", 1, "how often sim.Test makes each run, to compare the trace hashes")
+	outFlag    = flag.String("sim.out", "", "folder for the trace and history of failing worlds")
+)
+
+// Test runs f in a world under go test: virtual time, on a simulated network. The test fails if f or
+// a node fails, if a property that f asked for by [World.Check] does not hold, if goroutines are left
+// behind, or if the run does not reproduce itself. A failure prints the line that replays it.
+//
+// The flags -sim.seed, -sim.repeat and -sim.out say which seed to run, how often, and where to keep
+// what a failing run did.
+func Test(t *testing.T, f func(w *World)) {
+	t.Helper()
+	res := Run(t, Config{Seed: *seedFlag, Repeat: *repeatFlag}, func(w *World) error {
+		f(w)
+		return nil
+	})
+	if res.Ok() {
+		return
+	}
+	replay := fmt.Sprintf("go test %s -run '^%s$' -sim.seed=%d", callerPackage(), t.Name(), res.Seed)
+	var files []string
+	if *outFlag != "" {
+		dir := filepath.Join(*outFlag, strings.ReplaceAll(t.Name(), "/", "_"))
+		written, err := res.WriteFiles(dir)
+		if err != nil {
+			t.Errorf("keeping the run's files: %v", err)
+		}
+		files = written
+	}
+	t.Error(res.Banner(files, replay))
+}
+
+// callerPackage is the import path of the package whose test has called Test.
+func callerPackage() string {
+	pc, _, _, ok := runtime.Caller(2)
+	if !ok {
+		return "."
+	}
+	name := runtime.FuncForPC(pc).Name() // as in example.com/mod/pkg_test.TestX
+	slash := strings.LastIndexByte(name, '/')
+	path, _, _ := strings.Cut(name[slash+1:], ".")
+	return strings.TrimSuffix(name[:slash+1]+path, "_test")
+}
+
+// Ok reports whether the run went well and every property holds.
+func (r *Result) Ok() bool {
+	if r.Err != nil {
+		return false
+	}
+	for _, v := range r.Verdicts {
+		if !v.Ok() {
+			return false
+		}
+	}
+	return true
+}
+
+// bannerSteps is how many steps before a failure its banner shows.
+const bannerSteps = 20
+
+// Banner describes a failed run: what was violated, the steps that led to it, the faults, where its
+// files are, and how to replay it.
+func (r *Result) Banner(files []string, replay string) string {
+	var b strings.Builder
+	if r.Err != nil {
+		fmt.Fprintf(&b, "%v\n", r.Err)
+	}
+	last := r.Trace.Steps()
+	for _, v := range r.Verdicts {
+		if v.Ok() {
+			continue
+		}
+		fmt.Fprintln(&b, v)
+		if v.Outcome == model.Illegal && v.Step != 0 {
+			if s, ok := r.Trace.At(v.Step); ok {
+				fmt.Fprintf(&b, "  %v\n", s)
+			}
+			last = min(last, v.Step)
+		}
+	}
+	if steps := r.Trace.Window(last, bannerSteps); len(steps) > 0 {
+		fmt.Fprintf(&b, "last %d steps:\n", len(steps))
+		for _, s := range steps {
+			fmt.Fprintf(&b, "  %v\n", s)
+		}
+	}
+	if len(r.Faults) > 0 {
+		texts := make([]string, len(r.Faults))
+		for i, f := range r.Faults {
+			texts[i] = f.String()
+		}
+		fmt.Fprintf(&b, "faults: %s\n", strings.Join(texts, " · "))
+	}
+	if len(files) > 0 {
+		fmt.Fprintf(&b, "files: %s\n", strings.Join(files, " · "))
+	}
+	fmt.Fprintf(&b, "replay: %s", replay)
+	return b.String()
+}
+
+// WriteFiles writes trace.jsonl and history.jsonl into a folder, which it makes if need be, and
+// returns their paths.
+func (r *Result) WriteFiles(dir string) ([]string, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	trace := filepath.Join(dir, "trace.jsonl")
+	if err := writeFile(trace, r.Trace.WriteJSON); err != nil {
+		return nil, err
+	}
+	history := filepath.Join(dir, "history.jsonl")
+	if err := writeFile(history, func(w io.Writer) error { return WriteHistory(w, r.History) }); err != nil {
+		return []string{trace}, err
+	}
+	return []string{trace, history}, nil
+}
+
+func writeFile(name string, write func(io.Writer) error) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	if err := write(f); err != nil {
+		_ = f.Close() // the first error says more
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return f.Close()
+}
