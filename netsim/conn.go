@@ -51,7 +51,7 @@ func newConn(h *Host) *Conn {
 // open has the loop open the connection, and waits until it is established or has failed.
 func (c *Conn) open(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
-		c.net.mu.Lock()
+		c.net.enter()
 		defer c.net.mu.Unlock()
 		if c.state == stateOpening {
 			c.err = contextError(ctx.Err())
@@ -59,7 +59,7 @@ func (c *Conn) open(ctx context.Context) error {
 		}
 	})
 	defer stop()
-	c.net.mu.Lock()
+	c.net.enter()
 	defer c.net.mu.Unlock()
 	c.net.submit(action{
 		host: c.host.index, kind: actionDial,
@@ -76,7 +76,7 @@ func (c *Conn) open(ctx context.Context) error {
 
 // Read reads what has arrived, waiting for at least one byte.
 func (c *Conn) Read(p []byte) (int, error) {
-	c.net.mu.Lock()
+	c.net.enter()
 	defer c.net.mu.Unlock()
 	for {
 		if err := c.usable(&c.readSide); err != nil {
@@ -89,7 +89,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		if n := c.proto.Read(p); n > 0 {
-			c.touch() // the window may have to be opened
+			if c.proto.NeedsFlush() {
+				c.touch() // the window has to be opened
+			}
 			return n, nil
 		}
 		if c.proto.EOF() {
@@ -104,7 +106,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write hands p to TCP, waiting while the send buffer is full.
 func (c *Conn) Write(p []byte) (int, error) {
-	c.net.mu.Lock()
+	c.net.enter()
 	defer c.net.mu.Unlock()
 	written := 0
 	for {
@@ -161,7 +163,7 @@ func (c *Conn) touch() {
 // Close closes both directions, as close(2) does: what was written is still delivered, unless data
 // that has arrived was left unread, which resets the connection.
 func (c *Conn) Close() error {
-	c.net.mu.Lock()
+	c.net.enter()
 	defer c.net.mu.Unlock()
 	if c.state == stateClosed {
 		return c.opError("close", net.ErrClosed)
@@ -181,7 +183,7 @@ func (c *Conn) close() {
 
 // CloseWrite sends a FIN after what was written: the other end reads to the end of it.
 func (c *Conn) CloseWrite() error {
-	c.net.mu.Lock()
+	c.net.enter()
 	defer c.net.mu.Unlock()
 	if c.state == stateClosed {
 		return c.opError("close", net.ErrClosed)
@@ -194,7 +196,7 @@ func (c *Conn) CloseWrite() error {
 
 // CloseRead makes further reads end at once.
 func (c *Conn) CloseRead() error {
-	c.net.mu.Lock()
+	c.net.enter()
 	defer c.net.mu.Unlock()
 	if c.state == stateClosed {
 		return c.opError("close", net.ErrClosed)
@@ -235,7 +237,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, &c.r
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, &c.writeSide) }
 
 func (c *Conn) setDeadline(t time.Time, sides ...*side) error {
-	c.net.mu.Lock()
+	c.net.enter()
 	defer c.net.mu.Unlock()
 	if c.state == stateClosed {
 		return c.opError("set", net.ErrClosed)

@@ -78,14 +78,15 @@ func (n *Network) planArrival(e event) {
 	case p.to.balancer != nil && p.to.balancer.forwards(p):
 		// Balancers share no state with any program: what counts is only when they send it on.
 		n.planPatient(e, e.at+p.to.leastLatency())
-	case p.proto == protoTCP && p.seg.Flags == tcp.ACK && len(p.payload) == 0:
-		if c := p.to.conns[keyOf(p.src, p.dst.port)]; c != nil && !c.critical {
-			c.lateAcks++
-			p.counted = c
-			n.planPatient(e, never)
+	case p.proto == protoTCP && len(p.payload) == 0:
+		c := p.to.conns[keyOf(p.src, p.dst.port)]
+		if c == nil || c.critical || !c.proto.Patient(&p.seg) {
+			n.plan(e)
 			return
 		}
-		n.plan(e)
+		c.lateAcks++
+		p.counted = c
+		n.planPatient(e, never)
 	default:
 		n.plan(e)
 	}

@@ -71,20 +71,35 @@ func (n *Network) settle() {
 		n.mu.Unlock()
 		synctest.Wait()
 		n.mu.Lock()
-		now := n.Now()
-		n.present = now
 		n.rounds.Add(1)
-		n.progress.Store(int64(now))
 		n.woke = false
-		for n.patient.len() > 0 && n.patient.peek().at < now {
-			n.applyPatient()
-		}
-		n.clock = now
+		n.catchUp()
+		n.progress.Store(int64(n.present))
 		n.collect()
 		if !n.woke {
 			return
 		}
 	}
+}
+
+// enter locks the network for a host that is about to do something, and brings it up to the present:
+// what the host does now must not change what happened before.
+func (n *Network) enter() {
+	n.mu.Lock()
+	n.catchUp()
+}
+
+// catchUp applies the events that were put off and lie in the past.
+func (n *Network) catchUp() {
+	now := n.Now()
+	if now == n.present {
+		return
+	}
+	n.present = now
+	for n.patient.len() > 0 && n.patient.peek().at < now {
+		n.applyPatient()
+	}
+	n.clock = now
 }
 
 // due reports whether an event of this instant is left.

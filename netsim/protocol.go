@@ -60,6 +60,8 @@ type protocol interface {
 	Readable() int
 	Writable() int
 	MaySend() bool
+	Patient(seg *tcp.Segment) bool
+	NeedsFlush() bool
 }
 
 // newProtocol makes the state machine of a new connection.

@@ -236,6 +236,16 @@ func (s *stream) Writable() int    { return max(streamWindow-len(s.out), 0) }
 // MaySend reports that a credit would be acted on.
 func (s *stream) MaySend() bool { return len(s.out) > 0 }
 
+// Patient reports whether a segment can wait while MaySend is false: a credit can.
+func (s *stream) Patient(seg *tcp.Segment) bool {
+	return seg.Flags == tcp.ACK && len(seg.Payload) == 0
+}
+
+// NeedsFlush reports whether there is something to send, or a credit is due.
+func (s *stream) NeedsFlush() bool {
+	return len(s.out) > 0 || s.finish && !s.sent || s.unread() >= streamWindow/2
+}
+
 // Deadline and Timer: a stream has no timers; the network sends lost segments again.
 func (s *stream) Deadline() (time.Duration, bool) { return 0, false }
 func (s *stream) Timer(time.Duration, tcp.Output) {}

@@ -81,7 +81,7 @@ func (f fault) extent(data draw.Canvas, p *plot.Plot) (x0, x1 vg.Length) {
 type faultLabels struct {
 	faults []fault
 	end    time.Duration
-	inset  vg.Length // of the plot
+	left   vg.Length // edge of the data, for a first guess at how many rows it takes
 }
 
 const (
@@ -121,7 +121,7 @@ func (l *faultLabels) place(left, right vg.Length) (labels []label, unnamed int)
 }
 
 func (l *faultLabels) height() vg.Length {
-	labels, unnamed := l.place(margin+l.inset+axisWidth, width-margin) // near enough to count rows
+	labels, unnamed := l.place(l.left, width-margin)
 	rows := 0
 	for _, lb := range labels {
 		rows = max(rows, lb.row+1)

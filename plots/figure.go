@@ -55,7 +55,14 @@ func (f *Figure) WritePNG(w io.Writer) error {
 func (f *Figure) WriteSVG(w io.Writer) error {
 	c := vgsvg.New(width, height)
 	f.draw(draw.New(c))
-	if _, err := c.WriteTo(w); err != nil {
+	var b bytes.Buffer
+	_, err := c.WriteTo(&b)
+	if err == nil {
+		// A viewer without the font should take one that is as wide, and not its own default.
+		_, err = w.Write(bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"),
+			[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")))
+	}
+	if err != nil {
 		return fmt.Errorf("figure %q: svg: %w", f.title, err)
 	}
 	return nil

@@ -121,6 +121,7 @@ func TestSave(t *testing.T) {
 		require.Equal(t, 1440, config.Width)
 		require.NoError(t, readXML(files[0][1]))
 		require.Contains(t, string(files[0][1]), "Delivery latency (ms, log scale)")
+		require.NotContains(t, string(files[0][1]), "font-family:Liberation Sans;", "there is a font to fall back to")
 	}
 }
 

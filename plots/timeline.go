@@ -34,7 +34,7 @@ func Timeline(h *model.History) *Figure {
 	end := h.Events[len(h.Events)-1].Time
 	ds := model.Distributions(ls)
 	all := model.Distributions(withoutTransport(ls))[0]
-	lanes := connectionLanes(h, end)
+	lanes := connectionLanes(h)
 	f := &Figure{
 		title: timelineTitle(faults, lanes, end),
 		subtitle: fmt.Sprintf("Each dot is one of %s deliveries to %s, at the time it arrived",
@@ -52,9 +52,9 @@ func Timeline(h *model.History) *Figure {
 	ink := inks(transports)
 	p.Add(dots{ls, transports, ink, scale})
 	for _, l := range lanes {
-		f.inset = max(f.inset, softStyle.Width(l.label())+laneSpacing-axisWidth)
+		f.inset = max(f.inset, softStyle.Width(l.label())+laneSpacing-axisWidth(p))
 	}
-	f.strips = []strip{swatches{ink, ds}, &faultLabels{faults, end, f.inset}}
+	f.strips = []strip{swatches{ink, ds}, &faultLabels{faults, end, margin + f.inset + axisWidth(p)}}
 	for _, l := range lanes {
 		l.faults = faults
 		f.strips = append(f.strips, l)
@@ -75,11 +75,14 @@ func timelineTitle(faults []fault, lanes []*lane, end time.Duration) string {
 	}
 	var counts []string
 	for _, l := range lanes {
-		if l.inTitle && l.total > 0 {
-			counts = append(counts, thousands(l.total)+" "+l.name)
+		if l.inTitle {
+			counts = append(counts, thousands(len(l.times))+" "+l.name)
 		}
 	}
-	if len(counts) == 0 {
+	switch {
+	case len(lanes) == 0: // nobody recorded connections
+		return what
+	case len(counts) == 0:
 		return what + ": every connection held"
 	}
 	return what + ": " + strings.Join(counts, ", ")
@@ -156,13 +159,11 @@ type lane struct {
 	name    string
 	inTitle bool
 	times   []time.Duration
-	total   int
-	end     time.Duration
-	faults  []fault
+	faults  []fault // to shade
 }
 
 // connectionLanes counts what happened to connections. There is a lane for what happened only.
-func connectionLanes(h *model.History, end time.Duration) []*lane {
+func connectionLanes(h *model.History) []*lane {
 	lost := &lane{name: "disconnected", inTitle: true}
 	resumed := &lane{name: "resumed", inTitle: true}
 	fresh := &lane{name: "connected"}
@@ -183,22 +184,24 @@ func connectionLanes(h *model.History, end time.Duration) []*lane {
 			continue
 		}
 		l.times = append(l.times, e.Time)
-		l.total++
-		l.end = end
 	}
-	return slices.DeleteFunc([]*lane{fresh, lost, resumed, told}, func(l *lane) bool { return l.total == 0 })
+	return slices.DeleteFunc([]*lane{fresh, lost, resumed, told}, func(l *lane) bool { return len(l.times) == 0 })
 }
 
 const (
 	laneHeight  = vg.Length(15)
 	laneSpacing = vg.Length(8) // between a lane's label and the lane
-	// axisWidth is what the latency axis with its labels takes up at least.
-	axisWidth = vg.Length(34)
 )
+
+// axisWidth is what the plot's y axis takes up with its labels.
+func axisWidth(p *plot.Plot) vg.Length {
+	area := vg.Rectangle{Max: vg.Point{X: width - 2*margin, Y: height / 2}}
+	return p.DataCanvas(draw.Canvas{Rectangle: area}).Min.X
+}
 
 func (*lane) height() vg.Length { return laneHeight }
 
-func (l *lane) label() string { return thousands(l.total) + " " + l.name }
+func (l *lane) label() string { return thousands(len(l.times)) + " " + l.name }
 
 // draw gives each bar the height of its count, relative to the lane's greatest.
 func (l *lane) draw(c, data draw.Canvas, p *plot.Plot) {

@@ -140,7 +140,7 @@ func (w *World) inflict(r *FaultRecord) {
 // endOpposites notes the end of the faults that this one ends: crash or stop by restart, partition by
 // heal. It reports whether the fault is such an end.
 func (w *World) endOpposites(end *FaultRecord) bool {
-	ends := func(Fault) bool { return false }
+	var ends func(Fault) bool
 	switch end.Fault.Kind() {
 	case "restart":
 		node := end.Fault.(nodeFault).node

@@ -99,7 +99,11 @@ type Step struct {
 // String is the step as it stands in a failure's banner.
 func (s Step) String() string {
 	line := fmt.Sprintf("step %d · t=%.6fs · %s · %s", s.Step, s.Time.Seconds(), s.Kind, s.Host)
-	if s.Peer != "" {
+	switch {
+	case s.Peer == "":
+	case s.Kind == netsim.Arrived.String() || s.Kind == netsim.Forwarded.String():
+		line += "←" + s.Peer
+	default:
 		line += "→" + s.Peer
 	}
 	if s.Conn != 0 {

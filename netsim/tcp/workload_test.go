@@ -63,6 +63,7 @@ func get(cc Congestion, loss float64, seed uint64, size int) fetched {
 	w := newWorld(s, s, seed)
 	w.links[0].loss, w.links[1].loss = loss, loss
 	client, server := w.ends[0], w.ends[1]
+	if traceWorld != nil { traceWorld(w) }
 	w.open()
 	var f fetched
 	if !w.runUntil(time.Hour, func() bool { return client.c.State() == Established }) {

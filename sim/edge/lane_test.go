@@ -208,6 +208,9 @@ func (w *world) serve(t *testing.T, s *Server, addr string) *http.Client {
 		require.NoError(t, srv.Close())
 		require.ErrorIs(t, <-ended, http.ErrServerClosed)
 		tr.CloseIdleConnections()
+		if w.net.pipes {
+			time.Sleep(time.Second) // net/http leaves a connection half a second to take a refusal
+		}
 	})
 	return &http.Client{Transport: tr}
 }

@@ -68,11 +68,16 @@ func (s *Server) readMessage(w http.ResponseWriter, r *http.Request) (model.Mess
 	// In base64 a body has 4/3 of its size, and some JSON encoders escape its slashes.
 	limit := int64(2*s.cfg.MaxBody + 4096)
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		err = fmt.Errorf("it has more than %d bytes; allowed are %d in its body", limit, s.cfg.MaxBody)
-	}
-	if err := errors.Join(err, setReadDeadline(rc, time.Time{})); err != nil {
+	if err != nil {
+		// The deadline stays: net/http will try to read the rest of the request.
+		w.Header().Set("Connection", "close")
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			err = fmt.Errorf("it has more than %d bytes; allowed are %d in its body", limit, s.cfg.MaxBody)
+		}
 		return model.Message{}, fmt.Errorf("reading the request: %w", err)
+	}
+	if err := setReadDeadline(rc, time.Time{}); err != nil {
+		return model.Message{}, err
 	}
 	return decodeMessage(room, b, s.cfg.MaxBody)
 }

@@ -44,7 +44,7 @@ func TestPublish(t *testing.T) {
 			{`{"id":"a","publisher":"p","body":"aGVsbG8="}`, "1"},
 			{`{"id":"a","publisher":"p","body":"aGVsbG8="}`, "1"},
 			{`{"id":"b"}`, "2"},
-			{` {"id":"c","body":"aGVs\/bG8="} ` + "\n", "3"},
+			{` {"id":"c","body":"\/\/\/\/"} ` + "\n", "3"},
 		} {
 			status, header, answer := post(t, hc, "http://edge:80/rooms/r/messages", c.body)
 			require.Equal(t, http.StatusOK, status, answer)
@@ -59,6 +59,7 @@ func TestPublish(t *testing.T) {
 		}
 		require.Equal(t, model.Message{Room: "r", Seq: 1, ID: "a", Publisher: "p", Body: []byte("hello")}, got[0])
 		require.Equal(t, model.Message{Room: "r", Seq: 2, ID: "b"}, got[1])
+		require.Equal(t, []byte{255, 255, 255}, got[2].Body)
 	})
 }
 

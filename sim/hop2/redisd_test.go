@@ -67,7 +67,8 @@ func TestStalledSubscriber(t *testing.T) {
 			collect(t, sub, at, to)
 			at = to
 		}
-		closed := make(chan int64)
+		time.Sleep(time.Millisecond) // it is asleep until the broker has written all that it can
+		closed := make(chan int64, 1)
 		go func() {
 			total, err := io.Copy(io.Discard, stalled)
 			t.Log(err) // on a socket, either an end or a reset
