@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -198,15 +199,20 @@ func (c *Chat) edge(ctx context.Context, n *sim.Node) error {
 	if err != nil {
 		return err
 	}
-	served := n.Serve(ctx, ":80", server.Handler())
-	if err := server.Shutdown(context.WithoutCancel(ctx)); err != nil {
-		return err
-	}
-	if err := strategy.Close(); err != nil {
-		return err
-	}
-	return served
+	// Told to stop, it drains: clients are told to go elsewhere before the listener closes.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		drain, cancel := context.WithTimeout(serving, drainLimit)
+		defer cancel()
+		_ = server.Shutdown(drain) // what has not drained by then is cut
+		stop()
+	})()
+	return errors.Join(n.Serve(serving, ":80", server.Handler()), strategy.Close())
 }
+
+// drainLimit is how long an edge that is told to stop waits for its clients to leave.
+const drainLimit = 5 * time.Second
 
 func room(i int) string { return fmt.Sprintf("room-%d", i+1) }
 

@@ -139,17 +139,18 @@ func TestLiveGolden(t *testing.T) {
 func TestLiveSSE(t *testing.T) {
 	file := onDisk(t, sseCapture(t))
 	requireSound(t, file)
+	var events []string
+	for i, text := range greetings {
+		events = append(events, hex.EncodeToString(fmt.Appendf(nil, "id: a1:%d\ndata: %s\n\n", i+1, text)))
+	}
 	for name, filter := range views {
 		t.Run(name, func(t *testing.T) {
 			part := view(t, file, filter)
 			require.Empty(t, fields(t, part, "tcp.analysis.flags", "frame.number"))
 			require.Equal(t, [][]string{{"/events", "text/event-stream"}}, fields(t, part, "http.request", "http.request.uri", "http.accept"))
-			require.Equal(t, [][]string{{"text/event-stream", "chunked"}}, fields(t, part, "http.response", "http.content_type", "http.transfer_encoding"))
-			body := tshark(t, part, "-Y", "http.response", "-V")
-			require.Contains(t, body, "Line-based text data: text/event-stream")
-			for i, text := range greetings {
-				require.Contains(t, body, fmt.Sprintf("    id: a1:%d\\n\n    data: %s\\n\n", i+1, text))
-			}
+			// tshark has no dissector for the events: a chunk's data is as far as it goes.
+			require.Equal(t, [][]string{{"text/event-stream", "chunked", strings.Join(events, ",")}},
+				fields(t, part, "http.response", "http.content_type", "http.transfer_encoding", "http.chunk_data"))
 		})
 	}
 }

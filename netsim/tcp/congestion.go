@@ -19,6 +19,9 @@ type congestion struct {
 	cubic   cubic
 }
 
+// maxWindow bounds cwnd, in segments: it is beyond what any buffer can hold.
+const maxWindow = 1 << 20
+
 // unlimited is ssthresh before the first loss.
 const unlimited = 1<<31 - 1
 
@@ -36,15 +39,15 @@ func (g *congestion) full() bool {
 
 // acked lets the window grow for segments that have been delivered.
 func (g *congestion) acked(now time.Duration, segments uint32) {
-	if !g.full() {
+	if !g.full() || g.cwnd >= maxWindow {
 		return
 	}
 	if g.slowStart() {
 		// RFC 5681 §3.1, with every segment counted (RFC 3465 without a limit).
-		grown := min(g.cwnd+segments, g.ssthresh)
+		grown := min(g.cwnd+segments, g.ssthresh, maxWindow)
 		segments -= grown - g.cwnd
 		g.cwnd = grown
-		if segments == 0 {
+		if segments == 0 || g.cwnd >= maxWindow {
 			return
 		}
 	}
@@ -63,7 +66,7 @@ func (g *congestion) grow(every, segments uint32) {
 	}
 	g.count += segments
 	if g.count >= every {
-		g.cwnd += g.count / every
+		g.cwnd = min(g.cwnd+g.count/every, maxWindow)
 		g.count %= every
 	}
 }

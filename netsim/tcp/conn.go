@@ -57,6 +57,7 @@ type Conn struct {
 	pushed        uint32 // end of the last segment that carried PSH
 	small         uint32 // end of the last segment that was not full
 	snd           sendBuffer
+	space         uint32  // size that the send buffer has grown to
 	flight        *flight // nil while nothing is in flight
 	lastSend      time.Duration
 	rtt           rttEstimator
@@ -205,14 +206,17 @@ func (c *Conn) Writable() int {
 }
 
 // sendSpace is the size of the send buffer. Unless the user has fixed it, it grows with the
-// congestion window, to twice that, so that it never is what limits the connection.
+// congestion window, and does not shrink with it: to three windows, so that it never is what limits
+// the connection, not in recovery either. (Linux reserves two windows in kernel memory, of which
+// payload needs some two thirds.)
 func (c *Conn) sendSpace() int {
 	cfg := &c.s.cfg
 	if c.s.sndFixed || c.mss == 0 {
 		return cfg.SendBuffer
 	}
 	segments := max(c.cc.cwnd, uint32(cfg.InitialWindow), uint32(c.rack.reordering)+1)
-	return min(max(cfg.SendBuffer, 2*int(segments)*int(c.mss)), cfg.SendBufferMax)
+	c.space = max(c.space, uint32(min(3*int64(segments)*int64(c.mss), int64(cfg.SendBufferMax))))
+	return max(int(c.space), cfg.SendBuffer)
 }
 
 // MaySend reports whether an acknowledgement that arrives could make this end transmit or let its

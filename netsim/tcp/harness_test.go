@@ -26,6 +26,9 @@ type end struct {
 	name string
 	c    *Conn
 	pool *Pool
+
+	listening bool
+
 	// user is called whenever something may have changed, before Flush.
 	user func()
 	// tap, if set, sees every segment that the end sends.
@@ -171,7 +174,7 @@ func (w *world) step(end time.Duration) bool {
 			e.fn()
 			return true
 		}
-		w.ends[e.to].c.Input(w.now, e.seg, w.ends[e.to])
+		w.ends[e.to].input(e.seg)
 		w.ends[e.to].settle()
 		return true
 	}
@@ -208,33 +211,26 @@ func (w *world) runUntil(end time.Duration, cond func() bool) bool {
 	return true
 }
 
-// open connects the ends: the first is the client, and the second accepts the first SYN it gets.
+// open has the first end connect, and the second accept the SYN when it comes.
 func (w *world) open() {
-	server := w.ends[1]
-	settings, iss := server.c.s, server.c.iss
-	accept := func(seg *Segment) {
-		if server.c.state == Closed && seg.Flags&(SYN|ACK) == SYN {
-			server.c.Init(settings, server.pool, iss)
-			server.c.Accept(w.now, seg, server)
-		}
-	}
+	w.ends[1].listening = true
 	w.ends[0].c.Connect(w.now, w.ends[0])
-	w.hook(accept)
 }
 
-// hook has segments to a closed second end go to accept.
-func (w *world) hook(accept func(*Segment)) {
-	for w.ends[1].c.state == Closed && w.ends[0].c.state != Closed {
-		if len(w.events) > 0 && w.events[0].to == 1 {
-			if t, ok := w.ends[0].c.Deadline(); !ok || t >= w.events[0].at {
-				e := heap.Pop(&w.events).(simEvent)
-				w.now = e.at
-				accept(e.seg)
-				continue
-			}
-		}
-		if !w.step(1 << 62) {
-			return
-		}
+// input hands a segment to the end's connection, or has it accept one.
+func (e *end) input(seg *Segment) {
+	if e.listening && seg.Flags&(SYN|ACK|RST) == SYN {
+		e.listening = false
+		e.c.Accept(e.w.now, seg, e)
+		return
 	}
+	e.c.Input(e.w.now, seg, e)
+}
+
+// connect opens the connection and waits until both ends are established.
+func (w *world) connect() bool {
+	w.open()
+	return w.runUntil(w.now+time.Hour, func() bool {
+		return w.ends[0].c.State() >= Established && w.ends[1].c.State() >= Established
+	})
 }

@@ -10,7 +10,6 @@ func messages(cc Congestion, loss float64, seed uint64, n int) []time.Duration {
 	s := mustSettings(Config{Congestion: cc})
 	w := newWorld(s, s, seed)
 	w.links[0].loss, w.links[1].loss = loss, loss
-	if traceWorld != nil { traceWorld(w) }
 	w.open()
 	client, server := w.ends[0], w.ends[1]
 	w.runUntil(time.Hour, func() bool { return client.c.State() == Established })
@@ -63,7 +62,6 @@ func get(cc Congestion, loss float64, seed uint64, size int) fetched {
 	w := newWorld(s, s, seed)
 	w.links[0].loss, w.links[1].loss = loss, loss
 	client, server := w.ends[0], w.ends[1]
-	if traceWorld != nil { traceWorld(w) }
 	w.open()
 	var f fetched
 	if !w.runUntil(time.Hour, func() bool { return client.c.State() == Established }) {

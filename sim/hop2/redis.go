@@ -213,7 +213,6 @@ func (r *Redis) awaitLive(ctx context.Context, room string) error {
 		r.mu.Lock()
 		rm := r.subs[room]
 		live, ready := rm.live, rm.ready
-		last := r.stats.LastFailure
 		r.mu.Unlock()
 		if live {
 			return nil
@@ -223,7 +222,7 @@ func (r *Redis) awaitLive(ctx context.Context, room string) error {
 		case <-r.ctx.Done():
 			return ErrClosed
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w (last failure: %s)", ErrUnavailable, ctx.Err(), last)
+			return fmt.Errorf("%w: %w (last failure: %s)", ErrUnavailable, ctx.Err(), r.Stats().LastFailure)
 		}
 	}
 }

@@ -47,7 +47,11 @@ func command(words ...string) string {
 // A subscriber that does not read stops nobody: neither the broker nor virtual time. When too much waits
 // for it, its connection is closed.
 func TestStalledSubscriber(t *testing.T) {
-	everywhere(t, func(t *testing.T, n *network) {
+	lanes := everywhere
+	if testing.Short() {
+		lanes = inBubble // sockets take their time to fill
+	}
+	lanes(t, func(t *testing.T, n *network) {
 		store := NewRedisStore()
 		store.outputLimit = 1 << 20
 		n.serve(t, store)

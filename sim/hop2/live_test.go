@@ -1,0 +1,83 @@
+package hop2
+
+import (
+	"fmt"
+	"net"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/model"
+)
+
+// The scripts, the streams and pub/sub do on a real Redis what they do on miniredis: publish once, resume,
+// announce what was trimmed, survive a restart with data and announce one without.
+func TestLiveRedis(t *testing.T) {
+	if testing.Short() {
+		t.Skip("live")
+	}
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("there is no redis-server here")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := l.Addr().(*net.TCPAddr).Port
+	require.NoError(t, l.Close())
+	kept := t.TempDir()
+	stop := liveRedis(t, binary, port, kept)
+
+	s, err := NewRedis(Config{Addr: fmt.Sprintf("127.0.0.1:%d", port), History: 50, Remember: 100, CheckEvery: 100 * time.Millisecond})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	sub := subscribe(t, s, "r", model.Cursor{})
+	require.Equal(t, uint64(1), publish(t, s, "r", 1, 1).Seq)
+	end := publish(t, s, "r", 1, 120)
+	require.Equal(t, uint64(120), end.Seq)
+	require.Equal(t, uint64(70), publish(t, s, "r", 70, 70).Seq)
+	seqs, gaps := collect(t, sub, sub.Start().Cursor, end)
+	require.Equal(t, upTo(1, 120), seqs)
+	require.Empty(t, gaps)
+	late := subscribe(t, s, "r", model.Cursor{Epoch: end.Epoch, Seq: 10})
+	require.Equal(t, uint64(70), late.Start().Cursor.Seq)
+	require.Contains(t, late.Start().Gap, "trimmed")
+	publishUnheard(t, s, note("r", 121))
+	end.Seq = 121
+	seqs, _ = collect(t, sub, model.Cursor{Epoch: end.Epoch, Seq: 120}, end)
+	require.Equal(t, []uint64{121}, seqs)
+
+	stop()
+	stop = liveRedis(t, binary, port, kept)
+	next := publish(t, s, "r", 122, 130)
+	require.Equal(t, model.Cursor{Epoch: end.Epoch, Seq: 130}, next)
+	seqs, gaps = collect(t, sub, end, next)
+	require.Equal(t, upTo(122, 130), seqs)
+	require.Empty(t, gaps)
+
+	stop()
+	liveRedis(t, binary, port, t.TempDir())
+	fresh := publish(t, s, "r", 131, 133)
+	require.Equal(t, uint64(3), fresh.Seq)
+	seqs, gaps = collect(t, sub, next, fresh)
+	require.Equal(t, upTo(1, 3), seqs)
+	require.Len(t, gaps, 1)
+}
+
+// liveRedis starts a server that keeps its data in dir; the function it returns kills it.
+func liveRedis(t *testing.T, binary string, port int, dir string) (stop func()) {
+	cmd := exec.Command(binary, "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--dir", dir,
+		"--appendonly", "yes", "--appendfsync", "always", "--save", "")
+	require.NoError(t, cmd.Start())
+	stopped := false
+	stop = func() {
+		if !stopped {
+			stopped = true
+			require.NoError(t, cmd.Process.Kill())
+			require.Error(t, cmd.Wait(), "it was killed")
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
