@@ -17,6 +17,14 @@ type BalancerConfig struct {
 	Port uint16
 	// Backends are the servers, each "name:port".
 	Backends []string
+	// Algorithm chooses the backend of a new connection; the zero value is LeastConnections.
+	Algorithm BalancerAlgorithm
+	// IdleTimeout is how long a connection may be silent before the balancer forgets it, without a word
+	// to either end; what comes later is answered with a RST. 0 means never.
+	IdleTimeout time.Duration
+	// KeepTable says that the table of connections survives a crash of the balancer's host, as with a
+	// synchronised standby; otherwise it is lost.
+	KeepTable bool
 	// HealthInterval is the time between two health checks of a backend, each a TCP connection that is
 	// opened and closed; 0 means 1 s.
 	HealthInterval time.Duration
@@ -27,13 +35,35 @@ type BalancerConfig struct {
 	Fall, Rise int
 }
 
-// Balancer forwards the packets of each connection to one backend: the one with the fewest open
-// connections when the SYN came, the first of them in a tie. It does not end connections: TCP runs
+// BalancerAlgorithm says how a balancer chooses the backend of a new connection.
+type BalancerAlgorithm uint8
+
+const (
+	// LeastConnections takes the backend with the fewest open connections, the first of them in a tie.
+	LeastConnections BalancerAlgorithm = iota
+	// RoundRobin takes the backends in turn.
+	RoundRobin
+	// SourceHash takes the backend that the client's address falls to (rendezvous hashing, Thaler and
+	// Ravishankar 1998): the same one as long as it is in service, and only a lost backend's clients move.
+	SourceHash
+)
+
+var algorithmNames = [...]string{LeastConnections: "least-connections", RoundRobin: "round-robin", SourceHash: "source-hash"}
+
+// String is the algorithm's name.
+func (a BalancerAlgorithm) String() string {
+	if int(a) < len(algorithmNames) {
+		return algorithmNames[a]
+	}
+	return fmt.Sprintf("BalancerAlgorithm(%d)", uint8(a))
+}
+
+// Balancer forwards the packets of each connection to one backend. It does not end connections: TCP runs
 // between client and server, which sees the balancer's address as the client's (as with full NAT in
 // IPVS or HAProxy's tcp mode without PROXY protocol). A connection whose backend has died is not
 // told so.
 //
-// [Balancer.Run] does the health checks. The table of connections is lost when the host crashes.
+// [Balancer.Run] does the health checks.
 type Balancer struct {
 	host     *Host
 	cfg      BalancerConfig
@@ -43,15 +73,19 @@ type Balancer struct {
 	byClient map[endpoint]*flow
 	byPort   map[uint16]*flow
 	nextPort uint16
+	turn     int // of RoundRobin
 }
 
 type backend struct {
-	name    string
-	host    *Host
-	addr    endpoint
-	healthy bool
-	open    int // connections forwarded to it that neither end has begun to close
+	name     string
+	host     *Host
+	addr     endpoint
+	healthy  bool
+	draining bool // told to take no new connections
+	open     int  // connections forwarded to it that neither end has begun to close
 }
+
+func (be *backend) inService() bool { return be.healthy && !be.draining }
 
 // flow is one connection through the balancer.
 type flow struct {
@@ -59,6 +93,7 @@ type flow struct {
 	backend *backend
 	port    uint16 // the balancer's, towards the backend
 	closing bool   // a FIN or RST has been seen
+	used    time.Duration
 }
 
 // The ports that a balancer takes for connections to its backends: all that its own host's dials do
@@ -77,8 +112,14 @@ func (h *Host) Balance(cfg BalancerConfig) (*Balancer, error) {
 	fail := func(format string, args ...any) (*Balancer, error) {
 		return nil, fmt.Errorf("netsim: balancer %s: %s", h.name, fmt.Sprintf(format, args...))
 	}
-	if h.balancer != nil {
-		return fail("the host is a balancer already")
+	if h.box != nil {
+		return fail("the host is a balancer, NAT or firewall already")
+	}
+	if cfg.Algorithm > SourceHash {
+		return fail("Algorithm is %v; want LeastConnections, RoundRobin or SourceHash", cfg.Algorithm)
+	}
+	if cfg.IdleTimeout < 0 {
+		return fail("IdleTimeout is %v; it must not be negative", cfg.IdleTimeout)
 	}
 	if len(cfg.Backends) == 0 {
 		return fail("Backends is empty; want at least one \"name:port\"")
@@ -103,9 +144,39 @@ func (h *Host) Balance(cfg BalancerConfig) (*Balancer, error) {
 		}
 		b.backends = append(b.backends, &backend{name: address, host: to, addr: endpoint{to.ip, port}, healthy: true})
 	}
-	b.forget()
-	h.balancer = b
+	b.reset()
+	h.box = b
 	return b, nil
+}
+
+// Drain takes a backend out of service for new connections, and leaves its open ones alone; Undrain
+// puts it back. The name is that of the backend's host. They are for the loop's goroutine.
+func (b *Balancer) Drain(name string) error { return b.setDraining(name, true) }
+
+// Undrain puts a backend back into service; see Drain.
+func (b *Balancer) Undrain(name string) error { return b.setDraining(name, false) }
+
+func (b *Balancer) setDraining(name string, draining bool) error {
+	var names []string
+	for _, be := range b.backends {
+		if be.host.name == name {
+			be.draining = draining
+			return nil
+		}
+		names = append(names, be.host.name)
+	}
+	return fmt.Errorf("netsim: balancer %s: no backend is on a host named %q; they are on %q", b.host.name, name, names)
+}
+
+// Open counts the connections that are open to a backend, by the name of its host; 0 if it has none of
+// that name. It is for the loop's goroutine.
+func (b *Balancer) Open(name string) int {
+	for _, be := range b.backends {
+		if be.host.name == name {
+			return be.open
+		}
+	}
+	return 0
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -115,8 +186,15 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// forget empties the table, and trusts every backend until it is checked.
-func (b *Balancer) forget() {
+// crashed is what a crash of the host does to the balancer.
+func (b *Balancer) crashed() {
+	if !b.cfg.KeepTable {
+		b.reset()
+	}
+}
+
+// reset empties the table, and trusts every backend until it is checked.
+func (b *Balancer) reset() {
 	b.byClient = make(map[endpoint]*flow)
 	b.byPort = make(map[uint16]*flow)
 	b.nextPort = firstFlowPort
@@ -168,48 +246,71 @@ func (b *Balancer) probe(ctx context.Context, be *backend) bool {
 	return c.Close() == nil
 }
 
-// forwards reports whether a packet for the balancer's host is one to forward.
+// routesInward implements middlebox: backends are not behind the balancer.
+func (b *Balancer) routesInward() bool { return false }
+
+// forwards implements middlebox.
 func (b *Balancer) forwards(p *packet) bool {
-	return p.dst.port == b.cfg.Port || b.byPort[p.dst.port] != nil
+	return p.proto == protoTCP && (p.dst.port == b.cfg.Port || b.byPort[p.dst.port] != nil)
 }
 
-// forward sends a packet on, and reports whether it was one to forward.
-func (b *Balancer) forward(p *packet) bool {
-	if !b.forwards(p) {
-		return false
-	}
+// forward implements middlebox.
+func (b *Balancer) forward(p *packet) {
 	n := b.host.net
-	n.observe(Forwarded, b.host, p.from, nil, len(p.seg.Payload))
 	f := b.byPort[p.dst.port]
-	if f != nil {
+	if f != nil && !b.stale(f) {
 		p.src, p.dst = endpoint{b.host.ip, b.cfg.Port}, f.client
 	} else {
 		f = b.flowFor(p)
 		if f == nil {
 			b.host.refuse(p)
 			n.release(p)
-			return true
+			return
 		}
 		p.src, p.dst = endpoint{b.host.ip, f.port}, f.backend.addr
 	}
+	f.used = n.clock
 	if p.seg.Flags&(tcp.FIN|tcp.RST) != 0 && !f.closing {
 		b.closing(f)
 	}
 	n.send(b.host, nil, p)
+}
+
+// stale reports whether a connection has been silent for too long, and forgets it if so.
+func (b *Balancer) stale(f *flow) bool {
+	if b.cfg.IdleTimeout == 0 || b.host.net.clock-f.used <= b.cfg.IdleTimeout {
+		return false
+	}
+	if !f.closing {
+		f.backend.open--
+	}
+	b.remove(f)
 	return true
+}
+
+func (b *Balancer) remove(f *flow) {
+	if b.byPort[f.port] == f {
+		delete(b.byPort, f.port)
+	}
+	if b.byClient[f.client] == f {
+		delete(b.byClient, f.client)
+	}
 }
 
 // flowFor finds a client's connection, or begins one if the packet is a SYN and a backend is left.
 func (b *Balancer) flowFor(p *packet) *flow {
+	if p.dst.port != b.cfg.Port {
+		return nil
+	}
 	opening := p.seg.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN
 	f := b.byClient[p.src]
-	if f != nil && !(opening && f.closing) {
+	if f != nil && !b.stale(f) && !(opening && f.closing) {
 		return f
 	}
 	if !opening {
 		return nil
 	}
-	be := b.pick()
+	be := b.pick(p.src)
 	port, ok := b.freePort()
 	if be == nil || !ok {
 		return nil
@@ -221,12 +322,31 @@ func (b *Balancer) flowFor(p *packet) *flow {
 	return f
 }
 
-// pick chooses the backend with the fewest open connections.
-func (b *Balancer) pick() *backend {
+// pick chooses the backend of a client's new connection; nil if none is in service.
+func (b *Balancer) pick(client endpoint) *backend {
 	var best *backend
-	for _, be := range b.backends {
-		if be.healthy && (best == nil || be.open < best.open) {
-			best = be
+	switch b.cfg.Algorithm {
+	case RoundRobin:
+		for range b.backends {
+			be := b.backends[b.turn%len(b.backends)]
+			b.turn++
+			if be.inService() {
+				return be
+			}
+		}
+	case SourceHash:
+		var most uint64
+		for _, be := range b.backends {
+			weight := splitMix(uint64(client.ip)<<32 | uint64(be.addr.ip) ^ uint64(be.addr.port)<<48)
+			if be.inService() && (best == nil || weight > most) {
+				best, most = be, weight
+			}
+		}
+	default:
+		for _, be := range b.backends {
+			if be.inService() && (best == nil || be.open < best.open) {
+				best = be
+			}
 		}
 	}
 	return best
@@ -251,12 +371,5 @@ func (b *Balancer) closing(f *flow) {
 	f.closing = true
 	f.backend.open--
 	n := b.host.net
-	n.planPatient(event{at: n.clock + flowLinger, kind: eventFunc, fn: func() {
-		if b.byPort[f.port] == f {
-			delete(b.byPort, f.port)
-		}
-		if b.byClient[f.client] == f {
-			delete(b.byClient, f.client)
-		}
-	}}, never)
+	n.planPatient(event{at: n.clock + flowLinger, kind: eventFunc, fn: func() { b.remove(f) }}, never)
 }

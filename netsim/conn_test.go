@@ -49,20 +49,39 @@ func TestNettest(t *testing.T) {
 	})
 }
 
-// pair connects two hosts, and returns both ends.
+// pair adds a client and a server to a network, and returns both ends of a connection.
 func pair(t *testing.T, n *Network, l Link) (client, server *Conn) {
 	t.Helper()
 	hosts := newHosts(t, n, "client", "server")
 	require.NoError(t, n.SetLink("client", "server", l))
-	listener, err := hosts[1].Listen("tcp", ":80")
+	return connect(t, n, hosts[0], hosts[1], "server:80")
+}
+
+// connect has a client dial an address that leads to port 80 of a server, and returns both ends.
+func connect(t *testing.T, n *Network, from, to *Host, address string) (client, server *Conn) {
+	t.Helper()
+	listener, err := to.Listen("tcp", ":80")
 	require.NoError(t, err)
 	var accepted, dialled net.Conn
 	var errs [2]error
 	go func() { accepted, errs[0] = listener.Accept() }()
-	go func() { dialled, errs[1] = hosts[0].Dial("tcp", "server:80") }()
+	go func() { dialled, errs[1] = from.Dial("tcp", address) }()
 	require.NoError(t, n.RunUntil(n.Now()+10*time.Second))
 	require.NoError(t, errors.Join(errs[:]...))
 	return dialled.(*Conn), accepted.(*Conn)
+}
+
+// exchange sends something from one end to the other.
+func exchange(t *testing.T, n *Network, from, to *Conn) {
+	t.Helper()
+	_, err := from.Write([]byte("hello"))
+	require.NoError(t, err)
+	eventually(t, n, 10*time.Second, func() {
+		buf := make([]byte, 5)
+		_, err := io.ReadFull(to, buf)
+		require.NoError(t, err)
+		require.Equal(t, "hello", string(buf))
+	})
 }
 
 // eventually runs f on a goroutine of its own for at most limit of virtual time.

@@ -1,7 +1,6 @@
 package netsim
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/twohop/twohop/netsim/tcp"
@@ -10,9 +9,9 @@ import (
 // send puts a packet on the link from a host towards its destination. The connection, if any, is
 // for the record.
 func (n *Network) send(from *Host, c *Conn, p *packet) {
-	to := n.byIP[p.dst.ip]
+	to := n.route(from, p.dst.ip)
 	size := len(p.payload)
-	if to == nil || !from.up {
+	if to == nil || !from.up || from.box == nil && p.src.ip != from.ip {
 		n.observe(Undeliverable, from, to, c, size)
 		n.release(p)
 		return
@@ -35,6 +34,13 @@ func (n *Network) send(from *Host, c *Conn, p *packet) {
 		return
 	}
 	n.planArrival(event{at: at, kind: eventArrive, pkt: p})
+}
+
+// drop is what a middlebox does with a packet that it does not let through.
+func (n *Network) drop(box *Host, p *packet) {
+	n.observe(Dropped, box, p.from, nil, len(p.payload))
+	p.dropped = true
+	n.lost(p)
 }
 
 // A stream's lost packet is sent again after retryAfter and twice the latency, as a TCP sender's
@@ -68,6 +74,11 @@ func (n *Network) lost(p *packet) {
 
 // retry sends a stream's packet again from where it was lost.
 func (n *Network) retry(p *packet) {
+	if p.dropped { // by the box that it had reached
+		p.dropped = false
+		n.arrive(p)
+		return
+	}
 	n.send(p.from, p.conn, p)
 }
 
@@ -75,8 +86,8 @@ func (n *Network) retry(p *packet) {
 func (n *Network) planArrival(e event) {
 	p := e.pkt
 	switch {
-	case p.to.balancer != nil && p.to.balancer.forwards(p):
-		// Balancers share no state with any program: what counts is only when they send it on.
+	case p.to.box != nil && p.to.box.forwards(p):
+		// Middleboxes share no state with any program: what counts is only when they send it on.
 		n.planPatient(e, e.at+p.to.leastLatency())
 	case p.proto == protoTCP && len(p.payload) == 0:
 		c := p.to.conns[keyOf(p.src, p.dst.port)]
@@ -106,11 +117,15 @@ func (n *Network) arrive(p *packet) {
 		n.lost(p)
 		return
 	}
-	if h.balancer != nil && h.balancer.forward(p) {
+	if h.box != nil && h.box.forwards(p) {
+		n.observe(Forwarded, h, p.from, nil, len(p.payload))
+		h.box.forward(p)
 		return
 	}
-	if h.ip != p.dst.ip {
-		panic(fmt.Sprintf("netsim: step %d: %s got a packet for %v", n.step, h.name, p.dst.addrPort()))
+	if h.ip != p.dst.ip { // its address has changed since
+		n.observe(Undeliverable, h, p.from, nil, len(p.payload))
+		n.release(p)
+		return
 	}
 	if p.proto == protoTCP {
 		h.tcpInput(p)

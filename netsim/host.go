@@ -28,8 +28,9 @@ type Host struct {
 	pipes      map[int32]*pipe // by the other host's index
 	conns      map[connKey]*Conn
 	nextPort   uint16
-	luck       *rand.PCG // for initial sequence numbers
-	balancer   *Balancer
+	luck       *rand.PCG     // for initial sequence numbers
+	box        middlebox     // what the host does with packets that are not for itself; nil for most
+	gateway    *Host         // through which it reaches others; nil if directly
 	least      time.Duration // see leastLatency
 	leastEpoch uint64
 	listeners  map[uint16]*Listener
@@ -207,8 +208,8 @@ func (h *Host) Crash() int {
 		c.vanish()
 	}
 	clear(h.conns)
-	if h.balancer != nil {
-		h.balancer.forget()
+	if h.box != nil {
+		h.box.crashed()
 	}
 	h.closeListeners()
 	h.closeSockets()

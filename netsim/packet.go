@@ -50,7 +50,9 @@ type packet struct {
 	// conn is nil, and what is lost is lost.
 	conn  *Conn
 	tries int
-	next  *packet
+	// dropped says that a middlebox did not let it through.
+	dropped bool
+	next    *packet
 }
 
 // The lengths of headers without options, in bytes.
@@ -91,7 +93,7 @@ func (n *Network) newPacket(src, dst endpoint, carries proto, payload []byte) *p
 }
 
 func (n *Network) release(p *packet) {
-	p.from, p.to, p.conn, p.tries = nil, nil, nil, 0
+	p.from, p.to, p.conn, p.tries, p.dropped = nil, nil, nil, 0, false
 	p.next = n.freePackets
 	n.freePackets = p
 }

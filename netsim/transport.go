@@ -24,7 +24,8 @@ func (c *Conn) connect() {
 		fail(ErrHostDown)
 		return
 	}
-	if n.byIP[c.remote.ip] == nil {
+	hop := n.route(h, c.remote.ip)
+	if hop == nil {
 		fail(syscallError("connect", syscall.EHOSTUNREACH))
 		return
 	}
@@ -35,7 +36,7 @@ func (c *Conn) connect() {
 	}
 	c.local.port = port
 	c.register()
-	n.observe(Dialed, h, n.byIP[c.remote.ip], c, 0)
+	n.observe(Dialed, h, hop, c, 0)
 	c.proto.Connect(n.clock, c)
 	c.after()
 }
@@ -120,7 +121,7 @@ func (c *Conn) after() {
 }
 
 func (c *Conn) established() {
-	c.net.observe(Established, c.host, c.net.byIP[c.remote.ip], c, 0)
+	c.net.observe(Established, c.host, nil, c, 0)
 	c.state = stateOpen
 	if c.listener == nil {
 		c.readSide.wake(c.net) // the dialler
@@ -207,7 +208,11 @@ func (c *Conn) planTimer() {
 
 // lookahead is the least time that anything this connection sends is under way.
 func (c *Conn) lookahead() time.Duration {
-	return c.host.pipeTo(c.net.byIP[c.remote.ip]).link.minLatency()
+	hop := c.net.route(c.host, c.remote.ip)
+	if hop == nil {
+		return leastLatency
+	}
+	return c.host.pipeTo(hop).link.minLatency()
 }
 
 func (c *Conn) timerDue(at time.Duration) {

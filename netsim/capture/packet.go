@@ -33,7 +33,7 @@ func (d Direction) String() string {
 	return "unknown"
 }
 
-// initialTTL is the time to live of a packet that leaves its sender (RFC 1700, "IP Option Numbers").
+// initialTTL is the time to live of a packet that leaves its sender (RFC 1700, "IP Time to Live Parameter").
 const initialTTL = 64
 
 // Packet is what a record says of a packet besides its content.
@@ -53,7 +53,7 @@ type Packet struct {
 	// Hops is how many balancers or routers sent it on before it came here, 0 to 63. Each takes one
 	// from the time to live, which begins at 64.
 	Hops uint8
-	// Note becomes the packet's comment: at most 65535 bytes of UTF-8. "" means none.
+	// Note becomes the packet's comment: at most 65535 bytes of UTF-8, none of them 0. "" means none.
 	Note string
 }
 

@@ -69,8 +69,8 @@ func New(w io.Writer, epoch time.Time) (*Writer, error) {
 }
 
 // Interface adds the network interface of a host, whose packets are then recorded under its id. Ids
-// count from 0. The name is 1 to 255 bytes of UTF-8; the address is IPv4, and shows under that name
-// in tools that resolve names.
+// count from 0. The name is 1 to 255 bytes of UTF-8, none of them 0. The address is IPv4, and shows
+// under that name in tools that resolve names.
 func (w *Writer) Interface(hostName string, addr netip.Addr) (id int, err error) {
 	if w.closed {
 		return 0, errClosed
@@ -105,8 +105,9 @@ func (w *Writer) Interface(hostName string, addr netip.Addr) (id int, err error)
 }
 
 // writeName writes a name resolution block (draft-ietf-opsawg-pcapng §4.5) with one record, which
-// pcapgo reads but does not write. pcapgo's blocks are in little endian and go through the same
-// buffer, bufio's writer being documented to not wrap another.
+// pcapgo reads but does not write. Like pcapgo's blocks it is in little endian. It comes between
+// them, because they go through the same buffer: bufio.NewWriter, which pcapgo calls, returns a writer
+// that is buffered already.
 func (w *Writer) writeName(name string, addr netip.Addr) error {
 	const (
 		blockType  = 4

@@ -230,6 +230,16 @@ func TestWriteErrors(t *testing.T) {
 	require.NoError(t, err, "it is buffered")
 }
 
+func TestFirstError(t *testing.T) {
+	w := newCapture(t, io.Discard)
+	_, first := w.UDP(capture.Packet{Interface: 7}, nil)
+	require.Error(t, first)
+	_, second := w.Interface("", edge.Addr())
+	require.Error(t, second)
+	require.Equal(t, first, w.Flush())
+	require.Equal(t, first, w.Close())
+}
+
 func TestClosed(t *testing.T) {
 	var file bytes.Buffer
 	w := newCapture(t, &file)

@@ -39,7 +39,7 @@ const (
 	challengeGap = 500 * time.Millisecond // between answers to segments out of window (tcp_invalid_ratelimit)
 )
 
-// initAck sets the estimate of the segment size, before there is any.
+// init sets the estimate of the segment size, before there is any.
 func (a *acknowledger) init(mss int, window uint32) {
 	a.segment = uint16(max(min(mss, defaultMSS, int(window/2)), minSegment))
 }

@@ -167,7 +167,6 @@ func (c *Conn) establish(now time.Duration, seg *Segment) {
 	c.lastSend = now
 	c.idle.heard = now
 	c.win.begun = now
-	c.ack.init(c.s.cfg.MSS, c.win.wnd)
 	c.armKeepAlive(now)
 	if c.flags&finQueued != 0 {
 		c.state = FinWait1 // the user has closed meanwhile

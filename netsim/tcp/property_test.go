@@ -17,19 +17,30 @@ type transfer struct {
 	written  int
 	read     int
 	rng      *rand.Rand
+	resting  bool    // the writer waits
+	chat     bool    // the writer writes little at a time
 	pause    float64 // probability that the reader does not read when it could
 }
 
-// pump has the writer write what fits, close at the end, and the reader read.
-func (x *transfer) pump(t require.TestingT) {
-	if x.from.c.State() < Established && x.from.c.State() != Closed {
+// pump has the writer write what fits, and close at the end.
+func (x *transfer) pump() {
+	if x.from.c.State() < Established && x.from.c.State() != Closed || x.resting {
 		return
 	}
 	for x.written < len(x.data) {
 		n := min(1+x.rng.IntN(4000), len(x.data)-x.written)
+		if x.chat {
+			n = min(200, n)
+			x.resting = true
+			w := x.from.w
+			w.at(w.now+time.Duration(x.rng.IntN(40))*time.Millisecond, func() {
+				x.resting = false
+				x.from.settle()
+			})
+		}
 		k := x.from.c.Write(x.data[x.written : x.written+n])
 		x.written += k
-		if k < n {
+		if k < n || x.chat {
 			break
 		}
 	}
@@ -107,6 +118,7 @@ func TestDelivery(t *testing.T) {
 				n = min(n, 500)
 			}
 			x := &transfer{from: w.ends[i], to: w.ends[1-i], data: make([]byte, n), rng: rng}
+			x.chat = rapid.Bool().Draw(t, fmt.Sprintf("chat %d", i))
 			x.pause = float64(rapid.SampledFrom([]int{0, 30, 90}).Draw(t, fmt.Sprintf("pause %d %%", i))) / 100
 			for j := range x.data {
 				x.data[j] = byte(rng.Uint32())
@@ -116,7 +128,7 @@ func TestDelivery(t *testing.T) {
 		}
 		for i := range w.ends {
 			w.ends[i].user = func() {
-				xs[i].pump(t)
+				xs[i].pump()
 				xs[1-i].drain(t)
 			}
 		}

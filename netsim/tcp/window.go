@@ -33,6 +33,7 @@ func (c *Conn) initWindow() {
 	w.wnd = w.limit
 	w.taken = min(w.limit, uint32(cfg.InitialWindow)*uint32(cfg.MSS))
 	w.acked, w.begin, w.rttEnd = c.rcv.nxt, c.rcv.nxt, c.rcv.nxt
+	c.ack.init(cfg.MSS, w.wnd)
 }
 
 // offered is what is left of the window last offered.

@@ -76,6 +76,61 @@ type network struct {
 	pipes bool
 	mu    sync.Mutex
 	hosts map[string]func(ctx context.Context) (net.Conn, error)
+	conns []*tapped // all that were dialled through a tap
+}
+
+// tap gives a dialler for one program, which keeps what both ends write.
+func (n *network) tap(program string) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := n.dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		tc := &tapped{Conn: c, name: program + "→" + addr}
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.conns = append(n.conns, tc)
+		return tc, nil
+	}
+}
+
+// tapped is a connection that keeps what went over it.
+type tapped struct {
+	net.Conn
+	name       string
+	mu         sync.Mutex
+	sent, came []byte
+}
+
+func (c *tapped) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent = append(c.sent, b[:n]...)
+	return n, err
+}
+
+func (c *tapped) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.came = append(c.came, b[:n]...)
+	return n, err
+}
+
+// traffic gives what went over each program's connections, in order of dialling, but for the end of a
+// response after its goodbye: whether a client closes a wire without latency before it hears that is
+// anybody's guess.
+func (n *network) traffic() map[string][]string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := map[string][]string{}
+	for _, c := range n.conns {
+		c.mu.Lock()
+		all[c.name] = append(all[c.name], string(c.sent), strings.TrimSuffix(string(c.came), "0\r\n\r\n"))
+		c.mu.Unlock()
+	}
+	return all
 }
 
 func (n *network) dial(ctx context.Context, _, addr string) (net.Conn, error) {

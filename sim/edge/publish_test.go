@@ -255,6 +255,73 @@ func (r *clientRun) check(t *testing.T) {
 	}
 }
 
+// The same seed gives the same bytes on every connection, of clients, publishers and the edge, however the
+// scheduler interleaves goroutines that wake at one instant, through a crash of the broker.
+func TestSameBytes(t *testing.T) {
+	runs := 8
+	if testing.Short() {
+		runs = 3
+	}
+	var first map[string][]string
+	for range runs {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, &network{pipes: true})
+			traffic := sameRun(t, w)
+			if first == nil {
+				first = traffic
+				require.Len(t, first, 8, "programs' connections: six clients, a publisher, the edge")
+			}
+			for name := range first {
+				require.Lenf(t, traffic[name], len(first[name]), "%s: connections", name)
+				for i, want := range first[name] {
+					got, at := traffic[name][i], 0
+					for at < min(len(want), len(got)) && want[at] == got[at] {
+						at++
+					}
+					around := func(s string) string { return s[max(0, at-80):min(len(s), at+80)] }
+					require.Equalf(t, around(want), around(got), "%s: stream %d differs from byte %d on", name, i, at)
+				}
+			}
+		})
+	}
+}
+
+func sameRun(t *testing.T, w *world) map[string][]string {
+	hop, err := hop2.New("redis", hop2.Config{Addr: "broker:6379", Dial: w.net.tap("edge"), Rand: rand.New(rand.NewPCG(1, 2))})
+	require.NoError(t, err)
+	s := w.edge(t, func(c *Config) { c.Strategy = hop })
+	w.serve(t, s, "edge:80")
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for i := range 6 {
+		name := fmt.Sprintf("c%d", i)
+		tr := &http.Transport{DialContext: w.net.tap(name)}
+		c, err := hop1.NewClient(hop1.ClientConfig{
+			Name: name, Room: fmt.Sprintf("r%d", i%2), BaseURL: "http://edge:80", Transport: "sse",
+			HTTP: &http.Client{Transport: tr}, Rand: rand.New(rand.NewPCG(uint64(i), 0)),
+		})
+		require.NoError(t, err)
+		wg.Go(func() { require.ErrorIs(t, c.Run(ctx), context.Canceled); tr.CloseIdleConnections() })
+	}
+	tr := &http.Transport{DialContext: w.net.tap("p")}
+	pub := hop1.Publisher{Name: "p", BaseURL: "http://edge:80", HTTP: &http.Client{Transport: tr}, Rand: rand.New(rand.NewPCG(9, 9))}
+	for i := range 40 {
+		time.Sleep(100*time.Millisecond + time.Microsecond)
+		if i == 20 {
+			w.broker(t, hop2.NewRedisStore())
+		}
+		_, err := pub.Publish(within(t), fmt.Sprintf("r%d", i%2), fmt.Sprint(i), []byte("x"))
+		require.NoError(t, err)
+	}
+	time.Sleep(950 * time.Millisecond) // not when a heartbeat is due
+	cancel()
+	wg.Wait()
+	tr.CloseIdleConnections()
+	require.NoError(t, s.Shutdown(within(t)))
+	require.NoError(t, hop.Close())
+	return w.net.traffic()
+}
+
 // Whatever is posted: no panic, and what is accepted can be published.
 func FuzzDecodeMessage(f *testing.F) {
 	for _, seed := range []string{

@@ -41,7 +41,7 @@ func (c *commander) run(ctx context.Context) {
 func (c *commander) batch(ctx context.Context, calls []*call) {
 	if c.client == nil {
 		var err error
-		c.client, c.cut, err = c.r.connect(ctx, func(conn net.Conn) net.Conn { return conn })
+		c.client, c.cut, err = c.r.connect(ctx, plain)
 		if err != nil {
 			c.r.failure(err)
 			for _, cl := range calls {
@@ -68,6 +68,10 @@ func (c *commander) batch(ctx context.Context, calls []*call) {
 		}
 	}
 }
+
+// plain hides all that a connection can do besides what every net.Conn can, so that go-redis treats a
+// socket as it treats a simulated connection (it would look at the file descriptor before each use).
+func plain(conn net.Conn) net.Conn { return struct{ net.Conn }{conn} }
 
 // pipeline sends the calls and reads their answers.
 func (c *commander) pipeline(ctx context.Context, calls []*call) []answer {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -80,7 +79,7 @@ func TestResumeFromEveryCursor(t *testing.T) {
 	everywhere(t, func(t *testing.T, n *network) {
 		n.serve(t, NewRedisStore())
 		s := n.strategy(t, nil)
-		const old, all = 300, 310 // more than two pages
+		const old, all = 150, 155 // more than a page
 		end := publish(t, s, "r", 1, old)
 		var subs []Subscription
 		var starts []model.Cursor
@@ -249,6 +248,25 @@ func TestLostAnnouncement(t *testing.T) {
 	})
 }
 
+// After every re-subscription the log is read: what was published in between went by unheard.
+func TestResubscriptionReads(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		store := NewRedisStore()
+		crash := n.serve(t, store)
+		s := n.strategy(t, func(c *Config) { c.CheckEvery = time.Hour })
+		sub := subscribe(t, s, "r", model.Cursor{})
+		crash()
+		n.serve(t, store)
+		began := time.Now()
+		end := publish(t, n.strategy(t, nil), "r", 1, 3) // before s is back, after RetryMin
+		require.Less(t, time.Since(began), s.cfg.RetryMin)
+		seqs, gaps := collect(t, sub, sub.Start().Cursor, end)
+		require.Equal(t, upTo(1, 3), seqs)
+		require.Empty(t, gaps)
+		require.Less(t, time.Since(began), s.cfg.RetryMin+time.Millisecond)
+	})
+}
+
 // In a quiet room the log is read once per CheckEvery and not more; in a busy one never.
 func TestQuietReads(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *network) {
@@ -410,7 +428,7 @@ func TestScriptsAreReloaded(t *testing.T) {
 		n.serve(t, NewRedisStore())
 		s := n.strategy(t, nil)
 		publish(t, s, "r", 1, 1)
-		admin, cut, err := s.connect(t.Context(), func(c net.Conn) net.Conn { return c })
+		admin, cut, err := s.connect(t.Context(), plain)
 		require.NoError(t, err)
 		defer cut()
 		require.NoError(t, admin.ScriptFlush(t.Context()).Err())
