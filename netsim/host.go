@@ -28,9 +28,10 @@ type Host struct {
 	pipes      map[int32]*pipe // by the other host's index
 	conns      map[connKey]*Conn
 	nextPort   uint16
-	luck       *rand.PCG     // for initial sequence numbers
-	box        middlebox     // what the host does with packets that are not for itself; nil for most
-	gateway    *Host         // through which it reaches others; nil if directly
+	luck       *rand.PCG // for initial sequence numbers
+	box        middlebox // what the host does with packets that are not for itself; nil for most
+	gateway    *Host     // through which it reaches others; nil if directly
+	resolver   resolver
 	least      time.Duration // see leastLatency
 	leastEpoch uint64
 	listeners  map[uint16]*Listener
@@ -140,47 +141,58 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 	if err != nil {
 		return fail(err)
 	}
-	remote, err := h.resolve(name)
-	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
-	}
 	if err := ctx.Err(); err != nil {
 		return fail(contextError(err))
 	}
+	addrs, err := h.resolve(ctx, name)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
 	if udp {
-		c, err := h.openUDP(network, ":0", endpoint{remote, port})
+		c, err := h.openUDP(network, ":0", endpoint{addrs[0], port})
 		if err != nil {
-			return nil, err
+			return nil, err // not a nil *UDPConn
 		}
 		return c, nil
 	}
-	c := newConn(h)
-	c.remote = endpoint{remote, port}
-	if err := c.open(ctx); err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Addr: c.RemoteAddr(), Err: err}
+	var first error
+	for _, addr := range addrs {
+		c := newConn(h)
+		c.remote = endpoint{addr, port}
+		err := c.open(ctx)
+		if err == nil {
+			return c, nil
+		}
+		if first == nil {
+			first = &net.OpError{Op: "dial", Net: network, Addr: c.RemoteAddr(), Err: err}
+		}
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	return c, nil
+	return nil, first
 }
 
-// resolve finds the address of a name, as a hosts file would: at once and without a packet.
-func (h *Host) resolve(name string) (uint32, error) {
+// resolve finds the addresses of a name: at once and without a packet if it is an address or the
+// name of a host, as by a hosts file; else by asking the name server.
+func (h *Host) resolve(ctx context.Context, name string) ([]uint32, error) {
 	if name == "" || name == "localhost" {
-		return h.ip, nil
+		return []uint32{h.ip}, nil
 	}
 	if a, err := netip.ParseAddr(name); err == nil {
 		a = a.Unmap()
 		if !a.Is4() {
-			return 0, &net.AddrError{Err: "only IPv4 addresses exist on this network", Addr: name}
+			return nil, &net.AddrError{Err: "only IPv4 addresses exist on this network", Addr: name}
 		}
 		if a.IsLoopback() {
-			return h.ip, nil
+			return []uint32{h.ip}, nil
 		}
-		return ipOf(a), nil
+		return []uint32{ipOf(a)}, nil
 	}
 	if to := h.net.lookup(strings.TrimSuffix(name, ".")); to != nil {
-		return to.ip, nil
+		return []uint32{to.ip}, nil
 	}
-	return 0, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	return h.ask(ctx, name)
 }
 
 // HTTPClient returns a client whose connections start at this host. Each call returns one with a
@@ -292,3 +304,35 @@ type textAddr struct{ network, address string }
 
 func (a textAddr) Network() string { return a.network }
 func (a textAddr) String() string  { return a.address }
+
+// addrsOf lists the addresses of hosts.
+func addrsOf(hosts []*Host) []netip.Addr {
+	addrs := make([]netip.Addr, len(hosts))
+	for i, h := range hosts {
+		addrs[i] = h.Addr()
+	}
+	return addrs
+}
+
+// firstNewIP is where the addresses begin that hosts are given later: 10.128.0.1.
+const firstNewIP = 10<<24 | 1<<23 | 1
+
+// changeIP gives a host another address. What it has open stays bound to the old one.
+func (n *Network) changeIP(h *Host) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if h.box != nil {
+		return fmt.Errorf("%s is a balancer, NAT or firewall; those keep their addresses", h.name)
+	}
+	delete(n.byIP, h.ip)
+	h.ip = firstNewIP + n.newIPs
+	n.newIPs++
+	n.byIP[h.ip] = h
+	for _, port := range slices.Sorted(maps.Keys(h.listeners)) {
+		h.listeners[port].local.ip = h.ip // they listen on all addresses
+	}
+	for _, port := range slices.Sorted(maps.Keys(h.sockets)) {
+		h.sockets[port].local.ip = h.ip
+	}
+	return nil
+}

@@ -36,6 +36,9 @@ type Network struct {
 	hosts  []*Host
 	byName map[string]*Host
 	byIP   map[uint32]*Host
+	newIPs uint32 // how many addresses were given to hosts that had one
+
+	zone Zone
 
 	rules  uint64 // epoch of links and blocks
 	links  []linkRule
@@ -90,6 +93,7 @@ func New(cfg Config) (*Network, error) {
 		begin:  time.Now(),
 		byName: make(map[string]*Host),
 		byIP:   make(map[uint32]*Host),
+		zone:   Zone{records: make(map[string]record)},
 		rules:  1,
 		kick:   make(chan struct{}, 1),
 		timer:  time.NewTimer(time.Hour),
@@ -103,7 +107,7 @@ func New(cfg Config) (*Network, error) {
 func (n *Network) Now() time.Duration { return time.Since(n.begin) }
 
 // NewHost adds a host. Names are unique, 1 to 63 characters of [a-z0-9.-] as in DNS; the address is
-// the next one of 10.0.0.0/8.
+// the next one of 10.0.0.0/9.
 func (n *Network) NewHost(name string) (*Host, error) {
 	if err := checkHostName(name); err != nil {
 		return nil, err
@@ -112,8 +116,8 @@ func (n *Network) NewHost(name string) (*Host, error) {
 		return nil, fmt.Errorf("netsim: there is a host named %q already", name)
 	}
 	index := len(n.hosts)
-	if index >= 1<<24-2 {
-		return nil, fmt.Errorf("netsim: host %q: no address left in 10.0.0.0/8", name)
+	if index >= 1<<23-1 {
+		return nil, fmt.Errorf("netsim: host %q: no address left in 10.0.0.0/9", name)
 	}
 	h := newHost(n, name, int32(index), 10<<24|uint32(index+1))
 	n.mu.Lock()

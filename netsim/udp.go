@@ -48,8 +48,14 @@ const maxDatagram = 65507
 // ListenPacket opens a UDP socket, as [net.ListenPacket] does. The network is "udp" or "udp4"; port 0
 // picks a free one.
 func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
-	return h.openUDP(network, address, endpoint{})
+	c, err := h.openUDP(network, address, endpoint{})
+	if err != nil {
+		return nil, err // not a nil *UDPConn
+	}
+	return c, nil
 }
+
+var _ net.Conn = (*UDPConn)(nil)
 
 func (h *Host) openUDP(network, address string, remote endpoint) (*UDPConn, error) {
 	fail := func(err error) (*UDPConn, error) {

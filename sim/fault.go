@@ -137,29 +137,30 @@ func (w *World) inflict(r *FaultRecord) {
 	w.Record(model.Event{Kind: model.FaultBegin, Note: r.Fault.String()})
 }
 
-// endOpposites notes the end of the faults that this one ends: crash or stop by restart, partition by
-// heal. It reports whether the fault is such an end.
+// endOpposites notes the end of the faults that this one undoes. It reports whether there were any.
 func (w *World) endOpposites(end *FaultRecord) bool {
-	var ends func(Fault) bool
-	switch end.Fault.Kind() {
-	case "restart":
-		node := end.Fault.(nodeFault).node
-		ends = func(f Fault) bool {
-			nf, ok := f.(nodeFault)
-			return ok && nf.node == node
-		}
-	case "heal":
-		ends = func(f Fault) bool { return f.Kind() == "partition" }
-	default:
-		return false
-	}
+	found := false
 	for _, r := range w.faults {
-		if r != end && r.begun && r.Until == 0 && ends(r.Fault) {
+		if r != end && r.begun && r.Until == 0 && undoes(end.Fault, r.Fault) {
 			r.Until = end.At
 			w.Record(model.Event{Kind: model.FaultEnd, Note: r.Fault.String()})
+			found = true
 		}
 	}
-	return true
+	return found
+}
+
+// undoes reports whether a fault ends an earlier one.
+func undoes(end, earlier Fault) bool {
+	switch end := end.(type) {
+	case nodeFault:
+		n, ok := earlier.(nodeFault)
+		return ok && end.kind == "restart" && n.node == end.node
+	case netsim.Fault:
+		n, ok := earlier.(netsim.Fault)
+		return ok && end.Ends(n)
+	}
+	return false
 }
 
 // MustHaveBitten makes the run fail unless some fault of a kind has changed what would have happened:

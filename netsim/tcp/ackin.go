@@ -232,5 +232,5 @@ func (c *Conn) removeDupAcks(acked int, a *ackEvent) {
 		a.delivered = max(acked-f.dupAcks, 1)
 		f.dupAcks = max(f.dupAcks-(acked-1), 0)
 	}
-	f.dupAcks = max(min(f.dupAcks, f.packetsOut-max(f.lostOut, 1)), 0)
+	f.limitDupAcks()
 }

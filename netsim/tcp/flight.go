@@ -155,6 +155,13 @@ func (f *flight) merge(i, j uint32) {
 	a.bits |= b.bits & (everRetrans | carriesFIN | carriesPush)
 	b.bits = merged
 	b.seq = b.end
+	f.limitDupAcks()
+}
+
+// limitDupAcks bounds the number of segments that have arrived, nobody knows which: the first has not,
+// nor have those that are lost.
+func (f *flight) limitDupAcks() {
+	f.dupAcks = max(min(f.dupAcks, f.packetsOut-max(f.lostOut, 1)), 0)
 }
 
 // markSacked notes that segment i has been selectively acknowledged.
@@ -183,6 +190,7 @@ func (f *flight) markLost(i uint32) {
 	if s.bits&lost == 0 {
 		f.lostOut++
 		s.bits |= lost
+		f.limitDupAcks()
 	}
 	if int32(i-f.hint) < 0 {
 		f.hint = i

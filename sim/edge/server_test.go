@@ -324,8 +324,9 @@ func TestShutdown(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		hop := w.strategy(t)
 		s := w.edge(t, func(c *Config) { c.Strategy = hop })
-		busy := open(t, s, "r", model.Cursor{})
+		busy, idle := open(t, s, "r", model.Cursor{}), open(t, s, "r", model.Cursor{})
 		publish(t, hop, "r", 1, 3)
+		require.Equal(t, upTo(1, 3), read(t, idle, 3))
 		awaitStats(t, s, func(st Stats) bool { return st.QueueHigh == 3 })
 		ends := make(chan error, 5)
 		for i := range 5 {
@@ -343,7 +344,7 @@ func TestShutdown(t *testing.T) {
 		defer cancel()
 		err := s.Shutdown(short)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "with 1 clients")
+		require.ErrorContains(t, err, "with 2 clients")
 		for range 5 {
 			require.ErrorIs(t, <-ends, hop1.ErrDraining)
 		}
@@ -351,7 +352,10 @@ func TestShutdown(t *testing.T) {
 		require.ErrorIs(t, err, hop1.ErrDraining)
 		_, err = busy.Next(t.Context())
 		require.ErrorIs(t, err, hop1.ErrDraining)
+		_, _, err = idle.(*subscription).take() // it was about to wait when the room closed
+		require.ErrorIs(t, err, hop1.ErrDraining)
 		busy.Close()
+		idle.Close()
 		require.NoError(t, s.Shutdown(within(t)))
 		require.Equal(t, Stats{QueueHigh: 3}, s.Stats())
 	})

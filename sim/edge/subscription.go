@@ -146,7 +146,7 @@ func (sub *subscription) replay(ctx context.Context, up upstream, seq uint64) er
 	}
 	sub.rm.mu.Lock()
 	defer sub.rm.mu.Unlock()
-	sub.at, sub.backlog = sub.at, backlog
+	sub.at, sub.backlog = max(sub.at, at.Seq), backlog
 	return nil
 }
 

@@ -96,11 +96,13 @@ func TestMergeModel(t *testing.T) {
 
 		t.Repeat(map[string]func(*rapid.T){
 			"publish": func(t *rapid.T) {
-				m := log().publish()
-				if rapid.IntRange(0, 2).Draw(t, "fate") > 0 {
-					onTheWay = append(onTheWay, flying{log().epoch, m})
-				} else {
-					g.suspect() // the real world's signs are a later message, a reconnection or silence
+				for range rapid.IntRange(1, 6).Draw(t, "messages") {
+					m := log().publish()
+					if rapid.IntRange(0, 2).Draw(t, "fate") > 0 {
+						onTheWay = append(onTheWay, flying{log().epoch, m})
+					} else {
+						g.suspect() // the real world's signs are a later message, a reconnection or silence
+					}
 				}
 			},
 			"live": func(t *rapid.T) {
@@ -151,6 +153,9 @@ func TestMergeModel(t *testing.T) {
 				}
 			},
 			"restart": func(t *rapid.T) {
+				if rapid.IntRange(0, 5).Draw(t, "bad luck") > 0 {
+					t.Skip("lucky")
+				}
 				logs = append(logs, newSimLog(len(logs)))
 				g.suspect()
 			},
@@ -216,6 +221,11 @@ func TestMergeLogWentBack(t *testing.T) {
 	b, ok := g.pop()
 	require.True(t, ok)
 	require.Equal(t, model.Cursor{Epoch: "e0", Seq: 3}, b.Gap.To)
+
+	g.live("e0", model.Message{Seq: 9, ID: "of the future"})
+	require.True(t, g.wants())
+	g.page(l.read(g.ask(), 10))
+	require.False(t, g.wants())
 
 	g.live("e0", l.publish())
 	b, ok = g.pop()

@@ -36,37 +36,48 @@ func (c *commander) run(ctx context.Context) {
 	}
 }
 
-// batch makes the calls and answers each. After a failure the connection is of no use: a reply that
-// comes late would be taken for the next one's.
+// batch makes the calls and answers each.
 func (c *commander) batch(ctx context.Context, calls []*call) {
+	idle := c.client != nil
+	answers, err := c.attempt(ctx, calls)
+	var timeout net.Error
+	if err != nil && idle && !(errors.As(err, &timeout) && timeout.Timeout()) {
+		// The broker has been gone meanwhile, and may be back. All calls may be made twice.
+		answers, _ = c.attempt(ctx, calls) // the answers have the error
+	}
+	for i, a := range answers {
+		calls[i].answer <- a
+	}
+}
+
+// attempt makes the calls. It fails if the connection does, or cannot be made; then each call's answer
+// may have an error, and the connection is dropped: a reply that comes late would be taken for the next
+// one's.
+func (c *commander) attempt(ctx context.Context, calls []*call) (answers []answer, err error) {
 	if c.client == nil {
-		var err error
-		c.client, c.cut, err = c.r.connect(ctx, plain)
-		if err != nil {
+		if c.client, c.cut, err = c.r.connect(ctx, plain); err != nil {
 			c.r.failure(err)
-			for _, cl := range calls {
-				cl.answer <- answer{err: err}
+			for range calls {
+				answers = append(answers, answer{err: err})
 			}
-			return
+			return answers, err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.r.cfg.Timeout)
 	defer cancel()
-	answers := c.pipeline(ctx, calls)
+	answers = c.pipeline(ctx, calls)
 	if missing := missingScripts(calls, answers); len(missing) > 0 {
 		answers = c.reload(ctx, calls, answers, missing)
 	}
 	c.count(calls)
-	for i, a := range answers {
-		calls[i].answer <- a
-	}
 	for _, a := range answers {
 		if a.err != nil && !isReply(a.err) {
 			c.r.failure(a.err)
 			c.disconnect()
-			return
+			return answers, a.err
 		}
 	}
+	return answers, nil
 }
 
 // plain hides all that a connection can do besides what every net.Conn can, so that go-redis treats a

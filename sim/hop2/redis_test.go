@@ -267,6 +267,21 @@ func TestResubscriptionReads(t *testing.T) {
 	})
 }
 
+// What overflows a reader's inbox is read from the log as soon as the reader is back.
+func TestInboxOverflow(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		n.serve(t, NewRedisStore())
+		s := n.strategy(t, func(c *Config) { c.Inbox, c.CheckEvery = 2, time.Hour })
+		sub := subscribe(t, s, "r", model.Cursor{})
+		end := publish(t, s, "r", 1, 10)
+		back := time.Now()
+		seqs, gaps := collect(t, sub, sub.Start().Cursor, end)
+		require.Equal(t, upTo(1, 10), seqs)
+		require.Empty(t, gaps)
+		require.Less(t, time.Since(back), time.Millisecond)
+	})
+}
+
 // In a quiet room the log is read once per CheckEvery and not more; in a busy one never.
 func TestQuietReads(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *network) {
