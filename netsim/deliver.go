@@ -6,34 +6,63 @@ import (
 	"github.com/twohop/twohop/netsim/tcp"
 )
 
-// send puts a packet on the link from a host towards its destination. The connection, if any, is
-// for the record.
+// send puts a packet on its way from a host: through the host's uplink, and over the link to the next
+// host towards the destination. The connection, if any, is for the record.
 func (n *Network) send(from *Host, c *Conn, p *packet) {
 	to := n.route(from, p.dst.ip)
 	size := len(p.payload)
 	if to == nil || !from.up || from.box == nil && p.src.ip != from.ip {
 		n.observe(Undeliverable, from, to, c, size)
-		n.release(p)
-		return
-	}
-	n.observe(Sent, from, to, c, size)
-	pipe := from.pipeTo(to)
-	at, fate := pipe.admit(n.clock, p.wireLen())
-	switch fate {
-	case fateLost:
-		n.observe(Lost, from, to, c, size)
-	case fateCut:
-		pipe.block.hit()
-		n.observe(Cut, from, to, c, size)
-	case fateQueueFull:
-		n.observe(Overflowed, from, to, c, size)
-	}
-	p.from, p.to = from, to
-	if fate != fateArrives {
+		p.from, p.to = from, from
 		n.lost(p)
 		return
 	}
-	n.planArrival(event{at: at, kind: eventArrive, pkt: p})
+	p.from, p.to = from, to
+	n.observe(Sent, from, to, c, size)
+	at, fate := from.uplinkTo(to).take(n.clock, p.wireLen())
+	way := passage{fate: fate}
+	pipe := from.pipeTo(to)
+	if fate == fateArrives {
+		way = pipe.carry(at, p.wireLen(), p.conn != nil)
+	}
+	n.record(p, way.fate)
+	if way.fate != fateArrives {
+		if way.fate == fateCut {
+			pipe.block.hit()
+		}
+		n.observe(fateKinds[way.fate], from, to, c, size)
+		n.lost(p)
+		return
+	}
+	if way.copies == 2 {
+		n.planLanding(way.arrivals[1], n.copyPacket(p))
+	}
+	n.planLanding(way.arrivals[0], p)
+}
+
+// fateKinds are the kinds of events that tell why a packet did not get through.
+var fateKinds = [...]Kind{fateLost: Lost, fateCut: Cut, fateQueueFull: Overflowed, fateTooBig: TooBig}
+
+// planLanding plans for a packet that leaves its link at a given time: it has arrived, or has the host's
+// downlink before it.
+func (n *Network) planLanding(at time.Duration, p *packet) {
+	down := p.to.downlinkFrom(p.from)
+	if down == nil {
+		n.planArrival(event{at: at, kind: eventArrive, pkt: p})
+		return
+	}
+	n.planPatient(event{at: at, kind: eventDownlink, pkt: p}, at+down.least(p.wireLen()))
+}
+
+// land takes a packet through the downlink of the host that it has reached.
+func (n *Network) land(p *packet) {
+	at, fate := p.to.downlinkFrom(p.from).take(n.clock, p.wireLen())
+	if fate != fateArrives {
+		n.observe(fateKinds[fate], p.to, p.from, nil, len(p.payload))
+		n.lost(p)
+		return
+	}
+	n.planArrival(event{at: max(at, n.clock), kind: eventArrive, pkt: p})
 }
 
 // drop is what a middlebox does with a packet that it does not let through.
@@ -67,7 +96,8 @@ func (n *Network) lost(p *packet) {
 		n.release(p)
 		return
 	}
-	wait := retryAfter + 2*p.from.pipeTo(p.to).link.Latency
+	link := &p.from.pipeTo(p.to).link
+	wait := retryAfter + 2*(link.Latency+link.Variation.Mean())
 	wait = min(wait<<(p.tries-1), retryLimit)
 	n.plan(event{at: n.clock + wait, kind: eventRetry, pkt: p})
 }
@@ -91,7 +121,7 @@ func (n *Network) planArrival(e event) {
 		n.planPatient(e, e.at+p.to.leastLatency())
 	case p.proto == protoTCP && len(p.payload) == 0:
 		c := p.to.conns[keyOf(p.src, p.dst.port)]
-		if c == nil || c.critical || !c.proto.Patient(&p.seg) {
+		if c == nil || c.critical || !c.proto.Patient(&p.seg) || !p.from.pipeTo(p.to).inOrder() {
 			n.plan(e)
 			return
 		}
@@ -102,6 +132,9 @@ func (n *Network) planArrival(e event) {
 		n.plan(e)
 	}
 }
+
+// inOrder reports whether packets arrive once and in order.
+func (p *pipe) inOrder() bool { return p.link.Reorder == 0 && p.link.Duplicate == 0 }
 
 // arrive hands a packet to the host at the end of its leg.
 func (n *Network) arrive(p *packet) {
@@ -119,6 +152,7 @@ func (n *Network) arrive(p *packet) {
 	}
 	if h.box != nil && h.box.forwards(p) {
 		n.observe(Forwarded, h, p.from, nil, len(p.payload))
+		p.hops = min(p.hops+1, 63)
 		h.box.forward(p)
 		return
 	}

@@ -1,8 +1,11 @@
-// Package netsim is a virtual network: hosts, links, TCP, and an L4 balancer, in virtual time.
+// Package netsim is a virtual network in virtual time: hosts, links, TCP, UDP, NAT, DNS, L4 balancing.
 //
-// A [Network] owns [Host]s and the [Link]s between them. A host's Listen and Dial give net.Listener
-// and net.Conn, so programs written for package net run on it unmodified. Connections are modelled
-// segment by segment (package tcp), or, at [Stream] fidelity, as byte streams with latency.
+// A [Network] owns [Host]s, the [Link]s between them (a [Profile] is a ready-made pair), and the
+// [Bottleneck]s that a host's traffic shares. A host's Listen and Dial give net.Listener and net.Conn,
+// so programs written for package net run on it unmodified. Connections are modelled segment by
+// segment (package tcp), or, at [Stream] fidelity, as byte streams with latency. A host can be made a
+// [Balancer], a [NAT] or a [Firewall] for others. A [Fault] changes the network in mid-run, and
+// Config.Capture writes what is sent for Wireshark.
 //
 // Start with [New] inside a testing/synctest bubble; package sim does that and more for you.
 //
@@ -15,6 +18,8 @@
 // # Limitations
 //
 // What several goroutines of one host do to the network in one instant is ordered by connection, but
-// dials to the same address keep the order in which they came. Names resolve at once, as from a hosts
-// file. There is no UDP and no NAT.
+// dials to the same address keep the order in which they came. IPv4 only; nothing is fragmented, and
+// the only ICMP message is the one for a UDP port on which nobody listens. Hosts' own names resolve at
+// once, as from a hosts file; see [Network.UseDNS] for others. See package tcp for what of TCP is not
+// modelled.
 package netsim

@@ -32,6 +32,8 @@ type Host struct {
 	box        middlebox // what the host does with packets that are not for itself; nil for most
 	gateway    *Host     // through which it reaches others; nil if directly
 	resolver   resolver
+	uplink     accessPoint
+	downlink   accessPoint
 	least      time.Duration // see leastLatency
 	leastEpoch uint64
 	listeners  map[uint16]*Listener

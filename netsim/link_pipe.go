@@ -55,7 +55,7 @@ func (p *pipe) carry(now time.Duration, size int, splits bool) passage {
 			return passage{fate: fateQueueFull}
 		}
 	}
-	if p.loses() {
+	if p.loses(sent) {
 		return passage{fate: fateLost}
 	}
 	way := passage{copies: 1}
@@ -67,17 +67,11 @@ func (p *pipe) carry(now time.Duration, size int, splits bool) passage {
 	return way
 }
 
-// admit is carry for those who have no use for duplicates and send only what fits.
-func (p *pipe) admit(now time.Duration, size int) (time.Duration, fate) {
-	way := p.carry(now, size, true)
-	return way.arrivals[0], way.fate
-}
-
-// loses draws whether a packet is lost.
-func (p *pipe) loses() bool {
+// loses draws whether a packet is lost that is sent at a given time.
+func (p *pipe) loses(sent time.Duration) bool {
 	lost := p.happens(p.link.Loss)
 	if b := &p.link.Burst; *b != (GilbertElliott{}) {
-		lost = p.channel.loses(b, p.luck) || lost
+		lost = p.channel.loses(b, sent, p.luck) || lost
 	}
 	return lost
 }

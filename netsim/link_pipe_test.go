@@ -37,10 +37,6 @@ func TestPipeFates(t *testing.T) {
 	require.Equal(t, 7*ms, full.carry(0, 1000, false).arrivals[0])
 	require.Equal(t, passage{fate: fateQueueFull}, full.carry(0, 1000, false))
 	require.Equal(t, 8*ms, full.carry(1*ms, 1000, false).arrivals[0])
-
-	at, fate := pipeOf(Link{Latency: ms, Duplicate: 1}).admit(3*ms, 9000)
-	require.Equal(t, 4*ms, at)
-	require.Equal(t, fateArrives, fate)
 }
 
 // A lost packet has been transmitted: it has used the link's rate.
@@ -165,7 +161,7 @@ func TestChangedLink(t *testing.T) {
 	require.Equal(t, 105*ms, p.carry(100*ms, 1000, false).arrivals[0])
 }
 
-// The same seed makes the same fates, and a draw less than ever does not happen for what cannot happen.
+// The same seed makes the same fates, and what cannot happen takes no luck.
 func TestPipeDeterminism(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, seed := drawnLink(t), rapid.Uint64().Draw(t, "seed")
@@ -187,7 +183,7 @@ func TestPipeDeterminism(t *testing.T) {
 // everything is a link on which all that can happen does.
 func everything(v Variation) Link {
 	return Link{
-		Latency: 50 * ms, Jitter: ms, Variation: v, Loss: 0.01, Burst: Bursts(0.02, 3), Duplicate: 0.1,
+		Latency: 50 * ms, Jitter: ms, Variation: v, Loss: 0.01, Burst: Fades(0.02, 10*ms), Duplicate: 0.1,
 		Reorder: 0.1, ReorderBy: ms, Rate: 10e6, Queue: 30_000, QueuePackets: 25,
 	}
 }

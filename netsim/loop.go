@@ -158,6 +158,8 @@ func (n *Network) apply(e *event) {
 		e.conn.writeSide.due(n, *e)
 	case eventUDPDeadline:
 		e.udp.readSide.due(n, *e)
+	case eventDownlink:
+		n.land(e.pkt)
 	case eventRetry:
 		n.retry(e.pkt)
 	case eventFunc:

@@ -3,7 +3,10 @@ package netsim
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"strings"
+	"time"
 )
 
 // GilbertElliott is a model of loss in bursts: a channel that is in a good or a bad state, loses packets
@@ -11,12 +14,14 @@ import (
 // 1963). The zero value loses nothing.
 //
 // The parameters are those of netem's gemodel and of Haßlinger and Hohlfeld, The Gilbert-Elliott Model for
-// Packet Loss in Real Time Services on the Internet (2008). [Bursts] finds them for a mean loss and length
-// of bursts. A pipe's first packet finds the channel in either state with the probability of the long run,
-// so that short runs have the same mean loss as long ones.
+// Packet Loss in Real Time Services on the Internet (2008). [Bursts] and [Fades] find them for a mean loss
+// and length of bursts. A pipe's first packet finds the channel in either state with the probability of the
+// long run, so that short runs have the same mean loss as long ones.
 //
-// The state changes with packets and not with time: a sender that falls silent finds the channel as it
-// left it. What lasts a given time is a partition.
+// With Slot 0 the state changes with packets, as in netem: a sender that falls silent finds the channel as
+// it left it. That suits steady streams. But a TCP connection whose window is lost sends ever more rarely,
+// and may meet a single burst for minutes. With a Slot the state changes with time, as a radio channel's
+// does, whoever sends.
 type GilbertElliott struct {
 	// P is the probability, in [0, 1], that the channel becomes bad after a packet in the good state.
 	P float64
@@ -27,6 +32,9 @@ type GilbertElliott struct {
 	LossBad float64
 	// LossGood is the probability that a packet in the good state is lost, in [0, 1]: 1-k.
 	LossGood float64
+	// Slot, if set, is after how much time the state may change, instead of after each packet; at most an
+	// hour.
+	Slot time.Duration
 }
 
 // Bursts is the model that loses a given fraction of packets on average, in bursts of lost packets whose
@@ -40,6 +48,19 @@ func Bursts(loss, meanLength float64) GilbertElliott {
 	}
 	r := 1 / meanLength
 	return GilbertElliott{P: r * loss / (1 - loss), R: r, LossBad: 1}
+}
+
+// Fades is the model that loses a given fraction of packets on average, all of them while the channel is
+// bad, which lasts a given time on average. Loss is in [0, 0.99], meanLength above 0 and at most an hour.
+// Whatever else is given makes a model that no link accepts.
+func Fades(loss float64, meanLength time.Duration) GilbertElliott {
+	if loss == 0 && meanLength > 0 {
+		return GilbertElliott{}
+	}
+	slot := max(meanLength/100, 1)
+	g := Bursts(loss, float64(meanLength)/float64(slot))
+	g.Slot = slot
+	return g
 }
 
 // bad is the probability, in the long run, that the channel is bad.
@@ -69,17 +90,27 @@ func (g GilbertElliott) validate() error {
 	if g.P > 0 && g.R == 0 {
 		return errors.New("want R above 0 if P is, or the channel stays bad for ever")
 	}
+	if g.Slot < 0 || g.Slot > maxDelay {
+		return fmt.Errorf("want Slot from 0 to %v", maxDelay)
+	}
 	return nil
 }
 
 // String gives the text form, which [ParseGilbertElliott] reads back: gemodel(p, r, 1-h, 1-k), in the order
-// of netem's parameters.
+// of netem's parameters, with the slot as a fifth if there is one: gemodel(0.01, 0.1, 1, 0, 2ms).
 func (g GilbertElliott) String() string {
-	return fmt.Sprintf("gemodel(%s, %s, %s, %s)", formatFloat(g.P), formatFloat(g.R), formatFloat(g.LossBad), formatFloat(g.LossGood))
+	args := make([]string, 0, 5)
+	for _, p := range []float64{g.P, g.R, g.LossBad, g.LossGood} {
+		args = append(args, formatFloat(p))
+	}
+	if g.Slot != 0 {
+		args = append(args, g.Slot.String())
+	}
+	return "gemodel(" + strings.Join(args, ", ") + ")"
 }
 
-// ParseGilbertElliott reads the text form of a model, see [GilbertElliott.String], or bursts(loss,
-// meanLength), which is [Bursts]. All numbers are fractions, not percentages.
+// ParseGilbertElliott reads the text form of a model, see [GilbertElliott.String], or bursts(0.02, 4), which
+// is [Bursts], or fades(0.02, 50ms), which is [Fades]. Numbers are fractions, not percentages.
 func ParseGilbertElliott(s string) (GilbertElliott, error) {
 	g, err := parseGilbertElliott(s)
 	if err == nil {
@@ -96,19 +127,28 @@ func parseGilbertElliott(s string) (GilbertElliott, error) {
 	if err != nil {
 		return GilbertElliott{}, err
 	}
-	numbers := make([]float64, len(args))
-	for i, arg := range args {
-		if numbers[i], err = parseFloat(arg); err != nil {
+	numbers, lasts := args, time.Duration(0)
+	if name == "gemodel" && len(args) == 5 || name == "fades" && len(args) == 2 {
+		numbers = args[:len(args)-1]
+		if lasts, err = parseDuration(args[len(args)-1]); err != nil {
+			return GilbertElliott{}, err
+		}
+	}
+	p := make([]float64, len(numbers))
+	for i, number := range numbers {
+		if p[i], err = parseFloat(number); err != nil {
 			return GilbertElliott{}, err
 		}
 	}
 	switch {
-	case name == "gemodel" && len(numbers) == 4:
-		return GilbertElliott{numbers[0], numbers[1], numbers[2], numbers[3]}, nil
-	case name == "bursts" && len(numbers) == 2:
-		return Bursts(numbers[0], numbers[1]), nil
+	case name == "gemodel" && len(p) == 4:
+		return GilbertElliott{p[0], p[1], p[2], p[3], lasts}, nil
+	case name == "bursts" && len(p) == 2:
+		return Bursts(p[0], p[1]), nil
+	case name == "fades" && len(args) == 2:
+		return Fades(p[0], lasts), nil
 	}
-	return GilbertElliott{}, errors.New("want gemodel(p, r, 1-h, 1-k) or bursts(loss, meanLength)")
+	return GilbertElliott{}, errors.New("want gemodel(p, r, 1-h, 1-k), gemodel(p, r, 1-h, 1-k, slot), bursts(loss, length) or fades(loss, 50ms)")
 }
 
 // MarshalText is String, for flag.TextVar and JSON.
@@ -121,29 +161,48 @@ func (g *GilbertElliott) UnmarshalText(text []byte) (err error) {
 }
 
 // channel is the state of a GilbertElliott.
-type channel uint8
+type channel struct {
+	used bool          // by a packet: before the first, either state may be
+	bad  bool          // the state
+	at   time.Duration // when it was that state
+}
 
-const (
-	channelUnused channel = iota
-	channelGood
-	channelBad
-)
+// loses draws whether a packet that is sent at a given time is lost. Packets are sent in order of time,
+// but for those that find a limit lifted while others still wait: they find the channel as those do.
+func (c *channel) loses(g *GilbertElliott, at time.Duration, luck *rand.PCG) bool {
+	at = max(at, c.at)
+	if bad, settled := c.chance(g, at); !settled {
+		c.bad = uniform(luck) < bad
+	}
+	c.used, c.at = true, at
+	loss := g.LossGood
+	if c.bad {
+		loss = g.LossBad
+	}
+	return uniform(luck) < loss
+}
 
-// loses draws whether a packet is lost, by the state that it finds, and which state the next one finds.
-func (c *channel) loses(g *GilbertElliott, luck *rand.PCG) bool {
-	if *c == channelUnused {
-		*c = channelGood
-		if uniform(luck) < g.bad() {
-			*c = channelBad
-		}
+// chance is the probability that the channel is bad for a packet, unless that is settled, since it had no
+// chance to change. After n chances it is π + (x-π)·(1-P-R)^n, where π is the probability in the long run
+// and x is 1 if the channel was bad and 0 if it was good.
+func (c *channel) chance(g *GilbertElliott, at time.Duration) (bad float64, settled bool) {
+	steps := 1.0
+	if g.Slot > 0 {
+		steps = float64(at/g.Slot - c.at/g.Slot)
 	}
-	loss, change, other := g.LossGood, g.P, channelBad
-	if *c == channelBad {
-		loss, change, other = g.LossBad, g.R, channelGood
+	switch {
+	case !c.used:
+		return g.bad(), false
+	case steps == 0:
+		return 0, true
 	}
-	lost := uniform(luck) < loss
-	if uniform(luck) < change {
-		*c = other
+	bad = g.bad()
+	was := 0.0
+	if c.bad {
+		was = 1
 	}
-	return lost
+	if g.P+g.R > 0 {
+		return bad + (was-bad)*math.Pow(1-g.P-g.R, steps), false
+	}
+	return was, false
 }

@@ -16,7 +16,7 @@ func drawnModel(t *rapid.T) GilbertElliott {
 	}
 	return GilbertElliott{
 		P: drawnProbability(t, "p"), R: rapid.Float64Range(1e-9, 1).Draw(t, "r"),
-		LossBad: drawnProbability(t, "1-h"), LossGood: drawnProbability(t, "1-k"),
+		LossBad: drawnProbability(t, "1-h"), LossGood: drawnProbability(t, "1-k"), Slot: drawnDuration(20*ms, t, "slot"),
 	}
 }
 
@@ -95,6 +95,55 @@ func TestBurstLengths(t *testing.T) {
 	require.InDelta(t, 1, independent.P+independent.R, 1e-12)
 }
 
+// Goal: with a slot, what counts is time. Method: a packet each n slots finds a chain whose losses are correlated
+// by (1-P-R)^n; each slot, its bursts are as long as those of one that counts packets.
+func TestFades(t *testing.T) {
+	const n = 300_000
+	g := Fades(0.05, 100*ms)
+	require.Equal(t, ms, g.Slot)
+	require.InDelta(t, 0.05, g.MeanLoss(), 1e-12)
+	each := runs(losses(g, n))
+	sum := 0
+	for _, l := range each {
+		sum += l
+	}
+	within(t, 100, float64(sum)/float64(len(each)), math.Sqrt(1-g.R)/g.R, len(each))
+
+	for _, slots := range []int{1, 7, 100, 100_000} {
+		p := pipeOf(Link{Burst: g})
+		lost := 0
+		for i := range n {
+			if p.carry(time.Duration(i*slots)*ms, 100, false).fate == fateLost {
+				lost++
+			}
+		}
+		rho := math.Pow(1-g.P-g.R, float64(slots))
+		within(t, 0.05, float64(lost)/n, math.Sqrt(0.05*0.95*(1+2*rho/(1-rho))), n, slots)
+	}
+
+	// Within a slot nothing changes, and nothing changes a channel without P and R.
+	p := pipeOf(Link{Burst: GilbertElliott{P: 1, R: 1, LossBad: 1, Slot: 10 * ms}})
+	first := p.carry(0, 100, false).fate
+	for i := range 100 {
+		require.Equal(t, i/10%2 == 0, p.carry(time.Duration(i)*ms, 100, false).fate == first, "it alternates")
+	}
+	// A packet that is sent before those that wait finds the channel as they do.
+	p = pipeOf(Link{Rate: 8000, Queue: 2000, Burst: GilbertElliott{P: 1, R: 1, LossBad: 1, Slot: 3 * time.Second}})
+	first = p.carry(0, 1000, false).fate // sent after 1 s
+	require.Equal(t, first, p.carry(0, 1000, false).fate)
+	other := p.carry(0, 1000, false).fate // sent after 3 s
+	require.ElementsMatch(t, []fate{fateArrives, fateLost}, []fate{first, other})
+	p.link.Rate, p.link.Queue = 0, 0
+	require.Equal(t, other, p.carry(0, 1000, false).fate)
+
+	p = pipeOf(Link{Burst: Bursts(0.999, 1000)})
+	for p.carry(0, 100, false).fate != fateLost {
+		continue
+	}
+	p.link.Burst = GilbertElliott{LossBad: 1}
+	require.Equal(t, fateLost, p.carry(time.Hour, 100, false).fate, "without P and R it stays bad")
+}
+
 // A pipe's first packet is as likely to be lost as any, and that from a bad state.
 func TestGilbertElliottBegins(t *testing.T) {
 	const n = 20_000
@@ -129,8 +178,13 @@ func TestGilbertElliottText(t *testing.T) {
 	bursts, err := ParseGilbertElliott("bursts(0.02,4)")
 	require.NoError(t, err)
 	require.Equal(t, Bursts(0.02, 4), bursts)
+	fades, err := ParseGilbertElliott("fades(0.02, 50ms)")
+	require.NoError(t, err)
+	require.Equal(t, Fades(0.02, 50*ms), fades)
+	require.Equal(t, "gemodel(0.01, 0.25, 1, 0, 2ms)", GilbertElliott{0.01, 0.25, 1, 0, 2 * ms}.String())
 	for _, c := range []struct{ text, want string }{
-		{"", `loss model "": want a name`}, {"gemodel(0.1, 0.2)", "want gemodel(p, r, 1-h, 1-k) or bursts(loss, meanLength)"},
+		{"fades(0.02, 50)", `"50" is not a duration`}, {"fades(0.02)", "want gemodel"}, {"gemodel(0, 0, 0, 0, 2h)", "want Slot from 0 to 1h0m0s"},
+		{"", `loss model "": want a name`}, {"gemodel(0.1, 0.2)", "want gemodel(p, r, 1-h, 1-k), gemodel(p, r, 1-h, 1-k, slot), bursts(loss, length) or fades(loss, 50ms)"},
 		{"bursts(0.1)", "want gemodel"}, {"gemodel(1%, 1, 1, 0)", `"1%" is not a number`},
 		{"gemodel(NaN, 1, 1, 0)", "want P in [0, 1], not NaN"}, {"bursts(0.9, 2)", "want P in [0, 1], not 4.5"}, {"gemodel(0.5, 0, 1, 0)", "want R above 0 if P is"},
 	} {
@@ -153,6 +207,7 @@ func TestGilbertElliottText(t *testing.T) {
 func FuzzParseGilbertElliott(f *testing.F) {
 	f.Add("gemodel(0.01, 0.25, 1, 0.001)")
 	f.Add("bursts(0.02, 4)")
+	f.Add("fades(0.02, 50ms)")
 	f.Fuzz(func(t *testing.T, text string) {
 		g, err := ParseGilbertElliott(text)
 		if err != nil {

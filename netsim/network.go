@@ -3,6 +3,7 @@ package netsim
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"path"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twohop/twohop/netsim/capture"
 	"github.com/twohop/twohop/netsim/tcp"
 )
 
@@ -21,6 +23,9 @@ type Config struct {
 	TCP tcp.Config
 	// Fidelity says how closely connections are modelled; the zero value is TCP.
 	Fidelity Fidelity
+	// Capture, if set, is where the packets that hosts send are written to, as pcapng; see
+	// [Network.CloseCapture].
+	Capture io.Writer
 	// Observe, if set, is called by the loop for every event, in order. It must not block.
 	Observe func(Event)
 }
@@ -29,20 +34,24 @@ type Config struct {
 // that calls [Network.RunUntil]. Methods that set it up (NewHost, SetLink, …) are for the loop's
 // goroutine while it is not running, or for functions that the loop runs (see Schedule).
 type Network struct {
-	cfg   Config
-	tcp   *tcp.Settings
-	begin time.Time
+	cfg     Config
+	tcp     *tcp.Settings
+	smaller map[int]*tcp.Settings // by MTU, for links of less than 1500
+	begin   time.Time
 
 	hosts  []*Host
 	byName map[string]*Host
 	byIP   map[uint32]*Host
 	newIPs uint32 // how many addresses were given to hosts that had one
 
-	zone Zone
+	zone     Zone
+	recorder recorder
 
 	rules  uint64 // epoch of links and blocks
 	links  []linkRule
 	blocks []*block
+
+	uplinks, downlinks access
 
 	// The loop's.
 	present     time.Duration // up to which everything has been applied
@@ -88,18 +97,26 @@ func New(cfg Config) (*Network, error) {
 		return nil, fmt.Errorf("netsim: %w", err)
 	}
 	n := &Network{
-		cfg:    cfg,
-		tcp:    settings,
-		begin:  time.Now(),
-		byName: make(map[string]*Host),
-		byIP:   make(map[uint32]*Host),
-		zone:   Zone{records: make(map[string]record)},
-		rules:  1,
-		kick:   make(chan struct{}, 1),
-		timer:  time.NewTimer(time.Hour),
-		pool:   tcp.NewPool(),
+		cfg:     cfg,
+		tcp:     settings,
+		smaller: make(map[int]*tcp.Settings),
+		begin:   time.Now(),
+		byName:  make(map[string]*Host),
+		byIP:    make(map[uint32]*Host),
+		zone:    Zone{records: make(map[string]record)},
+		rules:   1,
+		kick:    make(chan struct{}, 1),
+		timer:   time.NewTimer(time.Hour),
+		pool:    tcp.NewPool(),
 	}
 	n.timer.Stop()
+	if cfg.Capture != nil {
+		out, err := capture.New(cfg.Capture, n.begin)
+		if err != nil {
+			return nil, fmt.Errorf("netsim: capture: %w", err)
+		}
+		n.recorder = recorder{out: out, interfaces: make(map[*Host]int)}
+	}
 	return n, nil
 }
 
@@ -191,6 +208,44 @@ func (n *Network) SetLinkOneWay(from, to string, l Link) error {
 	n.links = append(n.links, linkRule{from, to, l})
 	n.rulesChanged()
 	return nil
+}
+
+// SetUplink makes all that the hosts of a pattern send go through a bottleneck before it goes its ways;
+// see [Bottleneck]. It may be called at any time.
+func (n *Network) SetUplink(hosts string, b Bottleneck) error {
+	return n.setAccess(&n.uplinks, hosts, b)
+}
+
+// SetDownlink makes all that the hosts of a pattern receive go through a bottleneck; see [Bottleneck].
+// It may be called at any time.
+func (n *Network) SetDownlink(hosts string, b Bottleneck) error {
+	return n.setAccess(&n.downlinks, hosts, b)
+}
+
+func (n *Network) setAccess(a *access, hosts string, b Bottleneck) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := a.set(hosts, b); err != nil {
+		return err
+	}
+	n.rulesChanged()
+	return nil
+}
+
+// uplinkTo is the bottleneck through which the host sends to another; nil if there is none.
+func (h *Host) uplinkTo(to *Host) *bottleneck {
+	if to == h {
+		return nil
+	}
+	return h.uplink.bottleneck(&h.net.uplinks, h.name, h.net.rules)
+}
+
+// downlinkFrom is the bottleneck through which the host receives from another; nil if there is none.
+func (h *Host) downlinkFrom(from *Host) *bottleneck {
+	if from == h {
+		return nil
+	}
+	return h.downlink.bottleneck(&h.net.downlinks, h.name, h.net.rules)
 }
 
 func checkPattern(pattern string) error {

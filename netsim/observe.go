@@ -23,6 +23,8 @@ const (
 	Cut
 	// Overflowed: a packet found a link's queue full.
 	Overflowed
+	// TooBig: a packet was larger than a link's MTU.
+	TooBig
 	// Dropped: a NAT or firewall did not let a packet through.
 	Dropped
 	// Undeliverable: a packet reached a host that is down, or nobody has its address.
@@ -33,7 +35,7 @@ const (
 
 var kindNames = [...]string{
 	Dialed: "dial", Established: "established", Sent: "send", Arrived: "arrive", Forwarded: "forward",
-	Lost: "lost", Cut: "cut", Overflowed: "overflow", Dropped: "drop", Undeliverable: "undeliverable", Closed: "close",
+	Lost: "lost", Cut: "cut", Overflowed: "overflow", TooBig: "too-big", Dropped: "drop", Undeliverable: "undeliverable", Closed: "close",
 }
 
 // String gives the kind's name as it stands in a trace.

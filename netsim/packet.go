@@ -52,7 +52,10 @@ type packet struct {
 	tries int
 	// dropped says that a middlebox did not let it through.
 	dropped bool
-	next    *packet
+	// ident is the IP identification in captures, and hops how many boxes have sent it on.
+	ident uint16
+	hops  uint8
+	next  *packet
 }
 
 // The lengths of headers without options, in bytes.
@@ -92,8 +95,18 @@ func (n *Network) newPacket(src, dst endpoint, carries proto, payload []byte) *p
 	return p
 }
 
+// copyPacket is a second copy of a packet, as a link makes that duplicates.
+func (n *Network) copyPacket(p *packet) *packet {
+	d := n.newPacket(p.src, p.dst, p.proto, p.payload)
+	d.seg = p.seg
+	d.seg.Payload = d.payload
+	d.from, d.to = p.from, p.to
+	return d
+}
+
 func (n *Network) release(p *packet) {
 	p.from, p.to, p.conn, p.tries, p.dropped = nil, nil, nil, 0, false
+	p.ident, p.hops = 0, 0
 	p.next = n.freePackets
 	n.freePackets = p
 }

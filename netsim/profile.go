@@ -66,16 +66,15 @@ func Cable() Profile {
 // for a round trip, as in WebPageTest's profile "LTE". The tail, the residual loss after the radio's own
 // retransmissions, and queues of 300 ms are round assumptions.
 func LTE() Profile {
-	l := Link{Latency: 24 * time.Millisecond, Variation: LogNormal(10*time.Millisecond, 0.7), Burst: Bursts(0.001, 3)}
+	l := Link{Latency: 24 * time.Millisecond, Variation: LogNormal(10*time.Millisecond, 0.7), Burst: Fades(0.001, 20*time.Millisecond)}
 	return Profile{Up: withQueue(l, 6e6, 300*time.Millisecond), Down: withQueue(l, 13e6, 300*time.Millisecond)}
 }
 
-// UMTS is a phone on a 3G network: 768 kbit/s up, 1.6 Mbit/s down, and about 300 ms for a round trip, as in
-// WebPageTest's profile "3G". RFC 3481 §2 describes its delay spikes and how
-// the link's own retransmissions leave little loss. How heavy the tail is, how much is lost, and queues of
-// half a second are round assumptions.
+// UMTS is a phone on a 3G network: 768 kbit/s up, 1.6 Mbit/s down, and a mean of 300 ms for a round trip, as
+// in WebPageTest's profile "3G". RFC 3481 §2 describes delay spikes and loss on such links. How heavy the
+// tail is, how much is lost, and queues of half a second are round assumptions.
 func UMTS() Profile {
-	l := Link{Latency: 90 * time.Millisecond, Variation: Pareto(40*time.Millisecond, 3), Burst: Bursts(0.002, 4)}
+	l := Link{Latency: 90 * time.Millisecond, Variation: Pareto(40*time.Millisecond, 3), Burst: Fades(0.002, 50*time.Millisecond)}
 	return Profile{Up: withQueue(l, 768e3, 500*time.Millisecond), Down: withQueue(l, 1600e3, 500*time.Millisecond)}
 }
 
@@ -84,7 +83,7 @@ func UMTS() Profile {
 // measured at Viasat's customers in the third quarter of 2021. Variation, loss and queues of half a second
 // are round assumptions.
 func GEO() Profile {
-	l := Link{Latency: 280 * time.Millisecond, Variation: LogNormal(33*time.Millisecond, 0.5), Burst: Bursts(0.001, 5)}
+	l := Link{Latency: 280 * time.Millisecond, Variation: LogNormal(33*time.Millisecond, 0.5), Burst: Fades(0.001, 50*time.Millisecond)}
 	return Profile{Up: withQueue(l, 2960e3, 500*time.Millisecond), Down: withQueue(l, 18750e3, 500*time.Millisecond)}
 }
 
@@ -94,17 +93,17 @@ func GEO() Profile {
 // reported in A Browser-side View of Starlink Connectivity (IMC 2022); how much is a round assumption, and so
 // is the variation.
 func LEO() Profile {
-	l := Link{Latency: 10 * time.Millisecond, Variation: LogNormal(12*time.Millisecond, 0.4), Burst: Bursts(0.005, 8)}
+	l := Link{Latency: 10 * time.Millisecond, Variation: LogNormal(12*time.Millisecond, 0.4), Burst: Fades(0.005, 100*time.Millisecond)}
 	return Profile{Up: withRate(l, 13540e3), Down: withRate(l, 87250e3)}
 }
 
 // FlakyWiFi is a laptop at the edge of its access point's range: 20 Mbit/s, a heavy tail of delays, 3 % of
-// packets lost in bursts of 5, some out of order. All of it is a round assumption. Bursts are even more
+// packets lost in fades of 20 ms, some out of order. All of it is a round assumption. Bursts are even more
 // irregular in reality: Carvalho, Angeja and Navarro, A New Packet Loss Model of the IEEE 802.11g Wireless
 // Network for Multimedia Communications (2005), find their lengths heavy-tailed.
 func FlakyWiFi() Profile {
 	l := Link{
-		Latency: 2 * time.Millisecond, Variation: Pareto(2*time.Millisecond, 2), Burst: Bursts(0.03, 5),
+		Latency: 2 * time.Millisecond, Variation: Pareto(2*time.Millisecond, 2), Burst: Fades(0.03, 20*time.Millisecond),
 		Reorder: 0.005, ReorderBy: 10 * time.Millisecond,
 	}
 	return Profile{Up: withRate(l, 20e6), Down: withRate(l, 20e6)}

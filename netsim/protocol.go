@@ -65,10 +65,38 @@ type protocol interface {
 }
 
 // newProtocol makes the state machine of a new connection.
-func (n *Network) newProtocol(h *Host) protocol {
-	iss := uint32(h.luck.Uint64())
+func (n *Network) newProtocol(c *Conn) protocol {
+	iss := uint32(c.host.luck.Uint64())
 	if n.cfg.Fidelity == Stream {
 		return &stream{next: iss, limit: iss}
 	}
-	return tcp.New(n.tcp, n.pool, iss)
+	mtu := defaultMTU
+	if hop := n.route(c.host, c.remote.ip); hop != nil {
+		mtu = c.host.pipeTo(hop).link.mtu()
+	}
+	return tcp.New(n.settingsFor(mtu), n.pool, iss)
 }
+
+// settingsFor gives the TCP settings for connections that begin with a link of a given MTU: their MSS
+// fits into it (RFC 9293 §3.7.1).
+func (n *Network) settingsFor(mtu int) *tcp.Settings {
+	most := mtu - ipHeader - tcpHeader
+	if n.tcp.Config().MSS <= most {
+		return n.tcp
+	}
+	s := n.smaller[mtu]
+	if s == nil {
+		cfg := n.cfg.TCP
+		cfg.MSS = max(most, leastMSS)
+		var err error
+		if s, err = cfg.Settings(); err != nil {
+			panic(fmt.Sprintf("netsim: step %d: TCP settings for an MTU of %d: %v", n.step, mtu, err))
+		}
+		n.smaller[mtu] = s
+	}
+	return s
+}
+
+// leastMSS is the smallest MSS that package tcp allows; what it makes is too big for links of a smaller
+// MTU than 128 bytes.
+const leastMSS = 88

@@ -18,6 +18,7 @@ type eventKind uint8
 
 const (
 	eventArrive eventKind = iota
+	eventDownlink
 	eventRetry
 	eventTimer
 	eventReadDeadline

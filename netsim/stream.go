@@ -115,10 +115,16 @@ func (s *stream) receive(seg *tcp.Segment) {
 	if len(seg.Payload) == 0 && !fin {
 		return
 	}
+	if int32(seg.Seq-s.expected) < 0 {
+		return // a duplicate
+	}
 	if seg.Seq != s.expected {
-		at, _ := slices.BinarySearchFunc(s.held, seg.Seq, func(h heldSegment, seq uint32) int {
+		at, again := slices.BinarySearchFunc(s.held, seg.Seq, func(h heldSegment, seq uint32) int {
 			return int(int32(h.seq - seq))
 		})
+		if again {
+			return
+		}
 		s.held = slices.Insert(s.held, at, heldSegment{seg.Seq, slices.Clone(seg.Payload), fin})
 		return
 	}

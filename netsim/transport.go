@@ -60,7 +60,7 @@ func (c *Conn) register() {
 	n.connections++
 	c.id = n.connections
 	c.host.conns[keyOf(c.remote, c.local.port)] = c
-	c.proto = n.newProtocol(c.host)
+	c.proto = n.newProtocol(c)
 }
 
 // input is a segment that has arrived.

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -30,6 +31,9 @@ type Config struct {
 	// goroutine spins, or waits for something that virtual time cannot end, such as a mutex. 0 means
 	// 30 s.
 	WallLimit time.Duration
+	// Capture, if set, is where the packets of the run (of the first, if it is repeated) are written to,
+	// as pcapng.
+	Capture io.Writer
 	// Interrupt, when it is closed, ends the run early; what it has found until then is its result.
 	// The channel must not have been made inside a bubble.
 	Interrupt <-chan struct{}
@@ -111,6 +115,7 @@ func list(lines []string) string {
 // A run seeds the randomness of the whole process, so runs of one process go one after the other.
 func Run(t *testing.T, cfg Config, f func(*World) error) *Result {
 	first := runOnce(t, &cfg, 0, f)
+	cfg.Capture = nil
 	for i := 1; i < cfg.Repeat && first.Err == nil && !first.Partial; i++ {
 		next := runOnce(t, &cfg, i, f)
 		first.Wall += next.Wall

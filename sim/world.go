@@ -36,7 +36,7 @@ func newWorld(t *testing.T, cfg *Config) (*World, error) {
 	w := &World{t: t, seed: cfg.Seed, nodes: make(map[string]*Node)}
 	w.trace.keep = !cfg.DropTrace
 	var err error
-	w.net, err = netsim.New(netsim.Config{Seed: cfg.Seed, TCP: cfg.TCP, Fidelity: cfg.Fidelity, Observe: w.observe})
+	w.net, err = netsim.New(netsim.Config{Seed: cfg.Seed, TCP: cfg.TCP, Fidelity: cfg.Fidelity, Capture: cfg.Capture, Observe: w.observe})
 	return w, err
 }
 
@@ -173,6 +173,7 @@ const (
 var errRunOver = errors.New("sim: the run is over")
 
 func (w *World) takeDown() (leaked []string) {
+	defer func() { w.Fail(w.net.CloseCapture()) }() // with the connections' ends, which dissectors wait for
 	for _, name := range w.order {
 		w.nodes[name].cancel(errRunOver)
 	}

@@ -26,6 +26,7 @@ type runOptions struct {
 	mutant string
 	repeat int
 	out    string
+	pcap   string
 	json   bool
 	quiet  bool
 }
@@ -52,6 +53,7 @@ func runCommand(t *testing.T) *cobra.Command {
 	f.StringVar(&o.mutant, "mutant", "", "run with a deliberate bug, by `NAME`")
 	f.IntVar(&o.repeat, "repeat", 1, "run the same seed `N` times and compare the trace hashes")
 	f.StringVar(&o.out, "out", "", "write trace, history, result and figures into `DIR`")
+	f.StringVar(&o.pcap, "pcap", "", "write the packets that were sent to `FILE`, as pcapng for Wireshark")
 	f.BoolVar(&o.json, "json", false, "print the result as one JSON object")
 	f.BoolVar(&o.quiet, "quiet", false, "print only failures")
 	return cmd
@@ -69,19 +71,33 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 	if err := checkWritable(o.out); err != nil {
 		return err
 	}
+	capture, err := o.createCapture()
+	if err != nil {
+		return err
+	}
 	interrupt, stop := interruptions(stderr)
 	defer stop()
 	bar := newProgress(stderr, s, o)
-	report, res := scenarios.Execute(t, s, o.mutant, sim.Config{
-		Seed: o.seed, Repeat: o.repeat, Interrupt: interrupt, Progress: bar.update,
-	})
+	cfg := sim.Config{Seed: o.seed, Repeat: o.repeat, Interrupt: interrupt, Progress: bar.update}
+	if capture != nil {
+		cfg.Capture = capture
+	}
+	report, res := scenarios.Execute(t, s, o.mutant, cfg)
 	bar.finish()
 
 	var files []string
+	if capture != nil {
+		if err := capture.Close(); err != nil {
+			return fmt.Errorf("--pcap: %w", err)
+		}
+		files = append(files, o.pcap)
+	}
 	if o.out != "" {
-		if files, err = o.write(report, res); err != nil {
+		written, err := o.write(report, res)
+		if err != nil {
 			return err
 		}
+		files = append(files, written...)
 	}
 	switch {
 	case o.json:
@@ -158,6 +174,18 @@ func checkWritable(dir string) error {
 		return fmt.Errorf("--out: cannot write there: %w", err)
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// createCapture creates the file that packets are to be written to; nil if there is none.
+func (o *runOptions) createCapture() (*os.File, error) {
+	if o.pcap == "" {
+		return nil, nil
+	}
+	f, err := os.Create(o.pcap)
+	if err != nil {
+		return nil, fmt.Errorf("--pcap: %w", err)
+	}
+	return f, nil
 }
 
 // write writes everything about the run into the output folder, and returns the files' names.

@@ -7,8 +7,8 @@ import "time"
 // fast a connection starts and how soon a sender learns of a loss.
 type acknowledger struct {
 	at       time.Duration // when a delayed acknowledgement is due; 0 is never
-	timeout  time.Duration // ATO, the present delay; 0 before the first data
-	lastData time.Duration // when data last came in order
+	ato      millis        // the present delay; 0 before the first data
+	lastData millis        // when data last came in order
 	dup      Block         // D-SACK to be sent; empty for none
 
 	segment uint16 // estimate of the peer's segment size
@@ -82,35 +82,35 @@ func (c *Conn) hurry() {
 func (c *Conn) quickMode() {
 	c.hurry()
 	c.ack.bits &^= interactive
-	c.ack.timeout = c.s.cfg.DelayedAckMin
+	c.ack.ato = toMillis(c.s.cfg.DelayedAckMin)
 }
 
 // dataReceived adapts the delay to the pace at which data comes in order.
 func (c *Conn) dataReceived(now time.Duration, seg *Segment) {
 	a := &c.ack
-	least := c.s.cfg.DelayedAckMin
 	a.owe()
 	a.measure(seg, c.s.cfg.MSS)
 	c.measureReceiverRTT(now, seg)
-	gap := now - a.lastData
+	least, rto := toMillis(c.s.cfg.DelayedAckMin), toMillis(c.rto())
+	gap := toMillis(now) - a.lastData
 	switch {
-	case a.timeout == 0:
+	case a.ato == 0:
 		c.hurry()
-		a.timeout = least
+		a.ato = least
 	case gap <= least/2:
-		a.timeout = a.timeout/2 + least/2
-	case gap < a.timeout:
-		a.timeout = min(a.timeout/2+gap, c.rto())
-	case gap > c.rto():
+		a.ato = a.ato/2 + least/2
+	case gap < a.ato:
+		a.ato = min(a.ato/2+gap, rto)
+	case gap > rto:
 		c.hurry() // the peer has started anew, with a small window
 	}
-	a.lastData = now
+	a.lastData = toMillis(now)
 	c.growWindow(len(seg.Payload))
 }
 
 // dataSent notes a segment with data: soon after data came, it is an answer.
 func (c *Conn) dataSent(now time.Duration) {
-	if now-c.ack.lastData < c.ack.timeout {
+	if toMillis(now)-c.ack.lastData < c.ack.ato {
 		c.ack.bits |= interactive
 	}
 	c.lastSend = now
@@ -162,7 +162,7 @@ func (c *Conn) compressAck(now time.Duration, out Output) {
 // delayAck starts the timer of a delayed acknowledgement.
 func (c *Conn) delayAck(now time.Duration, out Output) {
 	a, cfg := &c.ack, &c.s.cfg
-	delay := a.timeout
+	delay := a.ato.since(0)
 	if delay > cfg.DelayedAckMin {
 		most := 500 * time.Millisecond
 		if a.bits&(interactive|ackPushed) != 0 {
@@ -195,9 +195,9 @@ func (c *Conn) delayedAckTimer(now time.Duration, out Output) {
 	if !compressed {
 		if a.bits&interactive != 0 {
 			a.bits &^= interactive // no data came to carry it
-			a.timeout = c.s.cfg.DelayedAckMin
+			a.ato = toMillis(c.s.cfg.DelayedAckMin)
 		} else {
-			a.timeout = min(2*a.timeout, c.rto())
+			a.ato = min(2*a.ato, toMillis(c.rto()))
 		}
 	}
 	c.sendAck(now, out)
@@ -209,7 +209,7 @@ func (c *Conn) acknowledged() {
 	if a.bits&ackOwed != 0 && a.quick > 0 {
 		a.quick--
 		if a.quick == 0 {
-			a.timeout = c.s.cfg.DelayedAckMin
+			a.ato = toMillis(c.s.cfg.DelayedAckMin)
 		}
 	}
 	a.bits &= interactive

@@ -111,11 +111,17 @@ func (c *Conn) advance(now time.Duration, ack uint32, a *ackEvent) {
 		}
 		f.pop()
 	}
+	if f.first != f.limit {
+		head := f.at(f.first)
+		head.seq = seqMax(head.seq, ack) // segments merged into one may be acknowledged apart
+	}
 	end := ack
 	if c.flags&finSent != 0 && ack == c.nxt {
 		end-- // the FIN takes no buffer
 	}
-	c.snd.ack(c.pool, seqMin(end, c.snd.end()))
+	end = seqMin(end, c.snd.end())
+	f.cur.passed(end)
+	c.snd.ack(c.pool, end)
 	c.una = ack
 	if seqLT(f.fack, ack) {
 		f.fack = ack

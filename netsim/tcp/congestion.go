@@ -10,11 +10,11 @@ type congestion struct {
 	count    uint32 // acknowledged segments that cwnd has not yet grown for
 
 	// Whether the window is made use of (RFC 7661 in Linux's form): it grows only if it is.
-	limited bool          // cwnd kept us from sending, in the round that usage ends
-	maxOut  uint32        // most segments in flight in that round
-	usage   uint32        // SND.NXT when maxOut was noted
-	used    uint32        // most segments in flight since stamp
-	stamp   time.Duration // when the window was last full, or reduced for not being so
+	limited bool   // cwnd kept us from sending, in the round that usage ends
+	maxOut  uint32 // most segments in flight in that round
+	usage   uint32 // SND.NXT when maxOut was noted
+	used    uint32 // most segments in flight since stamp
+	stamp   millis // when the window was last full, or reduced for not being so
 	algo    Congestion
 	cubic   cubic
 }
@@ -103,11 +103,11 @@ func (c *Conn) validateWindow(now time.Duration, limited bool) {
 		g.limited, g.maxOut, g.usage = limited, out, c.nxt
 	}
 	if g.full() {
-		g.used, g.stamp = 0, now
+		g.used, g.stamp = 0, toMillis(now)
 		return
 	}
 	g.used = max(g.used, out)
-	if c.s.cfg.KeepIdleWindow || now-g.stamp < c.rto() {
+	if c.s.cfg.KeepIdleWindow || toMillis(now).since(g.stamp) < c.rto() {
 		return
 	}
 	if c.flight.rec.phase == phaseOpen {
@@ -117,7 +117,7 @@ func (c *Conn) validateWindow(now time.Duration, limited bool) {
 		}
 		g.used = 0
 	}
-	g.stamp = now
+	g.stamp = toMillis(now)
 }
 
 // currentThreshold is the threshold that remembers three quarters of a window which is about to be

@@ -75,6 +75,7 @@ type Conn struct {
 	idle idleTimer
 
 	mss      uint16 // payload bytes in a full segment, options with every segment taken off
+	probes   uint8  // keep-alive probes in a row without an answer
 	sndShift uint8  // shift of the windows that the peer sends
 	state    State
 	err      failure

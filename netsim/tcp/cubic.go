@@ -9,16 +9,16 @@ import (
 // runs; RFC 9406's HyStart++ is not. Arithmetic is on integers, so that runs are the same on every
 // processor.
 type cubic struct {
-	wMax    uint32        // window before the last reduction; 0 before the first
-	origin  uint32        // plateau of the curve
-	k       uint32        // milliseconds from the start of the epoch to the plateau
-	epoch   time.Duration // when the current curve began; 0 is not yet
-	updated time.Duration // when every was last computed
-	lastWnd uint32        // and for which window
-	every   uint32        // acknowledged segments for which the window grows by one
-	acks    uint32        // segments acknowledged that wEst has not yet grown for
-	wEst    uint32        // window that Reno would have: RFC 9438 §4.3
-	minRTT  micros        // 0 is not yet
+	wMax    uint32 // window before the last reduction; 0 before the first
+	origin  uint32 // plateau of the curve
+	k       uint32 // milliseconds from the start of the epoch to the plateau
+	epoch   millis // when the current curve began; 0 is not yet
+	updated millis // when every was last computed
+	lastWnd uint32 // and for which window
+	every   uint32 // acknowledged segments for which the window grows by one
+	acks    uint32 // segments acknowledged that wEst has not yet grown for
+	wEst    uint32 // window that Reno would have: RFC 9438 §4.3
+	minRTT  micros // 0 is not yet
 	hy      hystart
 }
 
@@ -49,20 +49,20 @@ func (q *cubic) reset(now time.Duration, nxt uint32) {
 // resume shifts the curve by the time that nothing was sent.
 func (q *cubic) resume(now, lastSend time.Duration) {
 	if q.epoch != 0 && now > lastSend {
-		q.epoch = min(q.epoch+now-lastSend, now)
+		q.epoch = min(q.epoch+toMillis(now-lastSend), toMillis(now))
 	}
 }
 
 // update returns how many acknowledged segments the window has to wait for until it may grow by one.
 func (q *cubic) update(now time.Duration, cwnd, segments uint32) uint32 {
 	q.acks += segments
-	if q.lastWnd == cwnd && now-q.updated <= time.Second/32 {
+	if q.lastWnd == cwnd && toMillis(now).since(q.updated) <= time.Second/32 {
 		return q.every
 	}
 	if q.epoch == 0 {
 		q.begin(now, cwnd, segments)
 	}
-	q.lastWnd, q.updated = cwnd, now
+	q.lastWnd, q.updated = cwnd, toMillis(now)
 
 	target := q.curve(now)
 	if target > cwnd {
@@ -80,7 +80,7 @@ func (q *cubic) update(now time.Duration, cwnd, segments uint32) uint32 {
 
 // begin starts a curve at the present window (RFC 9438 §4.2).
 func (q *cubic) begin(now time.Duration, cwnd, segments uint32) {
-	q.epoch = max(now, 1)
+	q.epoch = max(toMillis(now), 1)
 	q.acks = segments
 	q.wEst = cwnd
 	if q.wMax <= cwnd {
@@ -94,8 +94,8 @@ func (q *cubic) begin(now time.Duration, cwnd, segments uint32) {
 
 // curve is the window that CUBIC aims at one round trip from now: C·(t−K)³ + origin.
 func (q *cubic) curve(now time.Duration) uint32 {
-	t := (now-q.epoch)/time.Millisecond + time.Duration(q.minRTT)/1000
-	off := int64(t) - int64(q.k)
+	t := int64(toMillis(now)-q.epoch) + int64(q.minRTT)/1000
+	off := t - int64(q.k)
 	dist := uint64(min(max(off, -off), 1_000_000)) // a thousand seconds is beyond any window
 	delta := uint32(min(dist*dist*dist/2_500_000_000, 1<<30))
 	if off < 0 {
@@ -127,7 +127,7 @@ func cubeRoot(x uint64) uint32 {
 
 // sample takes a round-trip time into account, and reports whether slow start should end.
 func (q *cubic) sample(now time.Duration, rtt micros, g *congestion, una, nxt uint32) {
-	if q.epoch != 0 && now-q.epoch < time.Second {
+	if q.epoch != 0 && toMillis(now).since(q.epoch) < time.Second {
 		return // what follows a loss says little about the path
 	}
 	if q.minRTT == 0 || rtt < q.minRTT {
@@ -141,22 +141,23 @@ func (q *cubic) sample(now time.Duration, rtt micros, g *congestion, una, nxt ui
 // hystart ends slow start before there is loss: when acknowledgements of one window come for longer
 // than half a round trip, or when the round trip becomes longer.
 type hystart struct {
-	begun   time.Duration // of the round
-	lastAck time.Duration // of a train: acknowledgements close together
-	end     uint32        // the round ends when this sequence number is acknowledged
-	least   micros        // round-trip time of the round
+	begun   micros // of the round; these two wrap
+	lastAck micros // of a train: acknowledgements close together
+	end     uint32 // the round ends when this sequence number is acknowledged
+	least   micros // round-trip time of the round
 	samples uint8
 	found   bool
 }
 
 const (
-	hystartWindow  = 16                   // segments below which it does not look
-	hystartGap     = 2 * time.Millisecond // between the acknowledgements of a train
-	hystartSamples = 8                    // per round
+	hystartWindow  = 16   // segments below which it does not look
+	hystartGap     = 2000 // microseconds between the acknowledgements of a train
+	hystartSamples = 8    // per round
 )
 
 func (h *hystart) restart(now time.Duration, nxt uint32) {
-	h.begun, h.lastAck = now, now
+	h.begun = micros(now / time.Microsecond)
+	h.lastAck = h.begun
 	h.end = nxt
 	h.least = 0
 	h.samples = 0
@@ -169,9 +170,9 @@ func (h *hystart) sample(now time.Duration, rtt, minRTT micros, una, nxt uint32)
 	if seqGT(una, h.end) {
 		h.restart(now, nxt)
 	}
-	if now-h.lastAck <= hystartGap {
-		h.lastAck = now
-		if now-h.begun > fromMicros(minRTT)/2 {
+	if at := micros(now / time.Microsecond); at-h.lastAck <= hystartGap {
+		h.lastAck = at
+		if at-h.begun > minRTT/2 {
 			h.found = true
 		}
 	}

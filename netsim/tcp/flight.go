@@ -47,6 +47,7 @@ type flight struct {
 	// hint is at or before the first segment that is lost and not yet sent again.
 	hint uint32
 
+	cur cursor // in the send buffer
 	rec recovery
 	tlp tailProbe
 	rk  rackState

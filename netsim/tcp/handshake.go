@@ -11,7 +11,7 @@ func (c *Conn) Connect(now time.Duration, out Output) {
 	c.flags |= active
 	c.nxt = c.iss + 1
 	c.initWindow()
-	c.rtx.since = now
+	c.rtx.since = toMillis(now)
 	c.sendSYN(now, out, SYN)
 	c.armHandshake(now)
 }
@@ -26,7 +26,7 @@ func (c *Conn) Accept(now time.Duration, syn *Segment, out Output) {
 	c.nxt = c.iss + 1
 	c.learn(now, syn)
 	c.initWindow()
-	c.rtx.since = now
+	c.rtx.since = toMillis(now)
 	c.sendSYN(now, out, SYN|ACK)
 	c.armHandshake(now)
 }
@@ -106,7 +106,7 @@ func (c *Conn) handshakeTimer(now time.Duration, out Output) {
 	if c.state == SynReceived {
 		limit, flags = c.s.cfg.SynAckRetries, SYN|ACK
 	}
-	if int(c.rtx.retries) >= limit || c.userTimeout() > 0 && now-c.rtx.since >= c.userTimeout() {
+	if int(c.rtx.retries) >= limit || c.userTimeout() > 0 && toMillis(now).since(c.rtx.since) >= c.userTimeout() {
 		c.finish(timedOut)
 		return
 	}
@@ -165,8 +165,8 @@ func (c *Conn) establish(now time.Duration, seg *Segment) {
 	}
 	c.rtx = retransmitTimer{}
 	c.lastSend = now
-	c.idle.heard = now
-	c.win.begun = now
+	c.idle.heard = toMillis(now)
+	c.win.begun = toMillis(now)
 	c.armKeepAlive(now)
 	if c.flags&finQueued != 0 {
 		c.state = FinWait1 // the user has closed meanwhile

@@ -46,8 +46,8 @@ func (c *Conn) Input(now time.Duration, seg *Segment, out Output) {
 
 // heard notes a sign of life.
 func (c *Conn) heard(now time.Duration) {
-	c.idle.heard = now
-	c.idle.probes = 0
+	c.idle.heard = toMillis(now)
+	c.probes = 0
 }
 
 // acceptable makes the checks that come before the acknowledgement: timestamp, sequence number, RST
@@ -100,10 +100,11 @@ func (c *Conn) resetByPeer() {
 // each other for ever.
 func (c *Conn) challenge(now time.Duration, out Output, seg *Segment) {
 	if len(seg.Payload) == 0 || seg.Flags&SYN != 0 {
-		if c.idle.dropped != 0 && now-c.idle.dropped < challengeGap {
+		at := max(toMillis(now), 1)
+		if c.idle.dropped != 0 && at.since(c.idle.dropped) < challengeGap {
 			return
 		}
-		c.idle.dropped = max(now, 1)
+		c.idle.dropped = at
 	}
 	c.sendAck(now, out)
 }

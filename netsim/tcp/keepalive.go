@@ -10,7 +10,7 @@ func (c *Conn) SetKeepAlive(now time.Duration, ka KeepAlive) error {
 	if err := c.reconfigure(cfg); err != nil {
 		return err
 	}
-	c.idle.probes = 0
+	c.probes = 0
 	if c.keepAliveState() {
 		c.idle.at = 0
 		c.armKeepAlive(now)
@@ -65,7 +65,7 @@ func (c *Conn) keepAlive(now time.Duration, out Output) {
 	if ka.Idle == 0 {
 		return
 	}
-	silent := now - c.idle.heard
+	silent := toMillis(now).since(c.idle.heard)
 	if c.flight != nil || c.unsent() {
 		c.idle.at = c.alarm(now, ka.Idle)
 		return
@@ -75,11 +75,11 @@ func (c *Conn) keepAlive(now time.Duration, out Output) {
 		return
 	}
 	limit := c.userTimeout()
-	if limit > 0 && c.idle.probes > 0 && silent >= limit || limit == 0 && int(c.idle.probes) >= ka.Count {
+	if limit > 0 && c.probes > 0 && silent >= limit || limit == 0 && int(c.probes) >= ka.Count {
 		c.reset(now, out, timedOut)
 		return
 	}
 	c.sendProbe(now, out)
-	c.idle.probes++
+	c.probes++
 	c.idle.at = c.alarm(now, ka.Interval)
 }

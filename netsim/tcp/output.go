@@ -25,6 +25,7 @@ func (c *Conn) transmit(now time.Duration, out Output, seq uint32, flags Flags, 
 	seg.Payload = payload
 	if c.flags&useSACK != 0 {
 		c.fillSACK(seg)
+		c.fitSACK(seg)
 	}
 	c.acknowledged()
 	c.info.segmentsOut++
@@ -184,7 +185,7 @@ func (c *Conn) transmitSent(now time.Duration, out Output, s *sent) {
 	if s.bits&carriesPush != 0 {
 		flags |= PSH
 	}
-	c.transmit(now, out, s.seq, flags, c.snd.bytes(c.pool, s.seq, int(n)))
+	c.transmit(now, out, s.seq, flags, c.snd.bytes(c.pool, &c.flight.cur, s.seq, int(n)))
 }
 
 // inFlight is the number of segments held to be in the network.
@@ -239,5 +240,5 @@ func (c *Conn) restartAfterIdle(now time.Duration) {
 		c.cc.cwnd /= 2
 	}
 	c.cc.cwnd = max(c.cc.cwnd, floor)
-	c.cc.stamp, c.cc.used = now, 0
+	c.cc.stamp, c.cc.used = toMillis(now), 0
 }

@@ -6,7 +6,7 @@ import "time"
 func (c *Conn) armPersist(now time.Duration) {
 	if c.flight == nil && c.unsent() && c.rtx.kind == timerNone {
 		c.rtx.retries = 0
-		c.rtx.since = now
+		c.rtx.since = toMillis(now)
 		c.setRetransmit(now, timerPersist, c.rto())
 	}
 }
@@ -17,7 +17,7 @@ func (c *Conn) persistTimer(now time.Duration, out Output) {
 		return
 	}
 	if c.rtx.retries == 0 {
-		c.rtx.since = now
+		c.rtx.since = toMillis(now)
 	}
 	if c.gaveUp(now, c.rtx.retries) {
 		c.finish(timedOut)

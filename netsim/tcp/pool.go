@@ -23,6 +23,7 @@ type Pool struct {
 	small, large *chunk // free lists
 	flights      *flight
 	blocks       *reassembly
+	recency      uint32 // counts the changes of blocks
 
 	// seg and scratch are the segment being sent and its payload when that lies in several chunks.
 	seg     Segment

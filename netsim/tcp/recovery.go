@@ -81,7 +81,7 @@ func (c *Conn) undoReduction(now time.Duration, unmark bool) {
 	}
 	c.cc.cwnd = max(c.cc.cwnd, c.undo.cwnd)
 	c.cc.ssthresh = max(c.cc.ssthresh, c.undo.ssthresh)
-	c.cc.stamp = now
+	c.cc.stamp = toMillis(now)
 	c.undo.armed = false
 	c.info.undone++
 }
@@ -113,7 +113,7 @@ func (c *Conn) endRecovery(now time.Duration, seg *Segment) {
 		c.undoReduction(now, false)
 	} else if c.undo.armed {
 		c.cc.cwnd = c.cc.ssthresh
-		c.cc.stamp = now
+		c.cc.stamp = toMillis(now)
 	}
 	if c.rack.persist > 0 {
 		c.rack.persist--

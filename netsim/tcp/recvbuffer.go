@@ -4,11 +4,10 @@ package tcp
 // a gap in a list of blocks. Of bytes that arrive more than once, the first copy counts.
 type recvBuffer struct {
 	queue
-	nxt uint32 // the first byte that has not arrived: RCV.NXT, but for a FIN
+	nxt    uint32 // the first byte that has not arrived: RCV.NXT, but for a FIN
+	gapLen int32  // bytes in the blocks beyond it
 
-	gaps    *reassembly // blocks with a gap before each, in order of sequence
-	gapLen  int         // bytes in the blocks
-	recency uint32      // counts insertions of blocks
+	gaps *reassembly // blocks with a gap before each, in order of sequence
 }
 
 // reassembly is a run of bytes that waits for those before it.
@@ -16,7 +15,7 @@ type reassembly struct {
 	next    *reassembly
 	seq     uint32
 	data    queue
-	changed uint32 // value of recency when it last grew: the order of SACK blocks (RFC 2018 §4)
+	changed uint32 // when it last grew, by the pool's count: the order of SACK blocks (RFC 2018 §4)
 }
 
 func (r *reassembly) end() uint32 { return r.seq + uint32(r.data.len) }
@@ -43,7 +42,7 @@ func (b *recvBuffer) insert(pool *Pool, seq uint32, p []byte) (dup Block) {
 	}
 	if first := b.gaps; first.seq == b.nxt {
 		b.nxt = first.end()
-		b.gapLen -= first.data.len
+		b.gapLen -= int32(first.data.len)
 		b.append(&first.data)
 		b.gaps = first.next
 		pool.freeReassembly(first)
@@ -62,9 +61,9 @@ func (b *recvBuffer) insertBlock(pool *Pool, seq uint32, p []byte) (dup Block) {
 			dup = Block{at, at + uint32(n)}
 		}
 		p = p[n:]
-		b.gapLen -= n
+		b.gapLen -= int32(n)
 	}
-	b.gapLen += len(p)
+	b.gapLen += int32(len(p))
 
 	m := *link // grows by the new bytes and all blocks that they reach
 	if m != nil && seqLEQ(m.seq, seq) {
@@ -85,8 +84,8 @@ func (b *recvBuffer) insertBlock(pool *Pool, seq uint32, p []byte) (dup Block) {
 		pool.freeReassembly(next)
 	}
 	m.data.write(pool, p)
-	b.recency++
-	m.changed = b.recency
+	pool.recency++
+	m.changed = pool.recency
 	return dup
 }
 
@@ -97,7 +96,7 @@ func (b *recvBuffer) blocks(dst []Block) int {
 	var stamps [MaxSACK]uint32
 	for r := b.gaps; r != nil; r = r.next {
 		i := n
-		for i > 0 && stamps[i-1] < r.changed {
+		for i > 0 && int32(stamps[i-1]-r.changed) < 0 {
 			i--
 		}
 		if i == len(dst) {
@@ -121,7 +120,7 @@ func (b *recvBuffer) highest() uint32 {
 }
 
 // held is the number of bytes that take up buffer.
-func (b *recvBuffer) held() int { return b.len + b.gapLen }
+func (b *recvBuffer) held() int { return b.len + int(b.gapLen) }
 
 // dropGaps forgets what waits beyond a gap.
 func (b *recvBuffer) dropGaps(pool *Pool) {

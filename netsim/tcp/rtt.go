@@ -11,6 +11,17 @@ func toMicros(d time.Duration) micros {
 
 func fromMicros(m micros) time.Duration { return time.Duration(m) * time.Microsecond }
 
+// millis is a point in time in milliseconds since the run began, for what needs no finer grain. It wraps
+// after 49 days, which only matters to what compares times that far apart.
+type millis uint32
+
+func toMillis(t time.Duration) millis { return millis(t / time.Millisecond) }
+
+// since is the time that has passed since then.
+func (m millis) since(then millis) time.Duration {
+	return time.Duration(m-then) * time.Millisecond
+}
+
 // rttEstimator computes the retransmission timeout. It is RFC 6298 with two of Linux's changes: the
 // variance falls slowly, once per round trip and by a quarter, and is kept above MinRTO, so that the
 // timeout is SRTT + max(MinRTO, 4·RTTVAR) rather than max(1 s, SRTT + 4·RTTVAR).

@@ -125,3 +125,14 @@ func (c *Conn) fillSACK(seg *Segment) {
 	}
 	seg.NumSACK = n
 }
+
+// fitSACK leaves out the blocks for which a segment has no room beside its payload, so that it is no
+// larger than the peer's MSS allows (RFC 9293 §3.7.1: the MSS does not count options, whoever sends
+// them has to). Nothing is lost by it: what arrived out of order was acknowledged at once, without
+// payload. (Linux makes the payload smaller instead.)
+func (c *Conn) fitSACK(seg *Segment) {
+	room := int(c.mss) - len(seg.Payload)
+	for seg.NumSACK > 0 && 4+8*seg.NumSACK > room {
+		seg.NumSACK--
+	}
+}

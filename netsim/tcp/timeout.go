@@ -11,7 +11,7 @@ const orphanRetries = 8
 func (c *Conn) timeout(now time.Duration, out Output) {
 	f := c.flight
 	if c.rtx.retries == 0 {
-		c.rtx.since = f.at(f.first).at
+		c.rtx.since = toMillis(f.at(f.first).at)
 	}
 	if c.gaveUp(now, c.rtx.retries) {
 		c.finish(timedOut)
@@ -30,7 +30,7 @@ func (c *Conn) gaveUp(now time.Duration, tries uint8) bool {
 	if tries > 0 && c.flags&orphan != 0 && tries >= orphanRetries {
 		return true
 	}
-	waited := now - c.rtx.since
+	waited := toMillis(now).since(c.rtx.since)
 	if limit := c.userTimeout(); limit > 0 {
 		return waited >= limit
 	}
@@ -67,7 +67,7 @@ func (c *Conn) enterLoss(now time.Duration) {
 	}
 	c.cc.cwnd = uint32(f.inFlight()) + 1
 	c.cc.count = 0
-	c.cc.stamp = now
+	c.cc.stamp = toMillis(now)
 	if f.sackedOut >= dupThresh && fresh {
 		c.rack.reordering = dupThresh // what was SACKed was no reordering
 	}

@@ -20,16 +20,15 @@ type retransmitTimer struct {
 	backoff uint8 // the timeout is doubled this often
 	retries uint8 // timeouts, or zero-window probes, in a row without an answer
 	// since is when the first of those began, for the limits on how long that may last.
-	since time.Duration
+	since millis
 }
 
 // idleTimer is the timer for what happens when nothing does: keep-alive, TIME-WAIT, and the end of
 // FIN-WAIT-2.
 type idleTimer struct {
 	at      time.Duration // 0 is off
-	heard   time.Duration // when the last segment came from the peer
-	probes  uint8         // keep-alive probes in a row without an answer
-	dropped time.Duration // when a segment out of window was last answered
+	heard   millis        // when the last segment came from the peer
+	dropped millis        // when a segment out of window was last answered; 0 is never
 }
 
 // Deadline is when Timer is to be called: the earliest of all timers. ok is false when there is none.
@@ -91,9 +90,9 @@ func (c *Conn) setRetransmit(now time.Duration, kind timerKind, d time.Duration)
 	if limit := c.userTimeout(); limit > 0 && (kind == timerRTO || kind == timerPersist) {
 		start := c.rtx.since
 		if c.flight != nil && c.rtx.retries == 0 {
-			start = c.flight.at(c.flight.first).at
+			start = toMillis(c.flight.at(c.flight.first).at)
 		}
-		d = min(d, max(start+limit-now, 0))
+		d = min(d, max(limit-toMillis(now).since(start), 0))
 	}
 	c.rtx.kind = kind
 	c.rtx.at = c.alarm(now, d)

@@ -13,13 +13,12 @@ type receiveWindow struct {
 	shift  uint8  // of the window that we send
 
 	// One measurement of what the reader takes in a round trip.
-	taken   uint32        // most bytes taken in one so far
-	begin   uint32        // sequence number of the next byte to be read when the measurement began
-	begun   time.Duration // and when that was
-	rtt     micros        // 8·round-trip time as the receiver sees it; 0 before the first sample
-	rttEnd  uint32        // without timestamps: the sample ends when this arrives
-	rttFrom time.Duration // and began then
-	echo    uint32        // with them: the last TSEcr that was measured
+	taken   uint32 // most bytes taken in one so far
+	begin   uint32 // sequence number of the next byte to be read when the measurement began
+	begun   millis // and when that was
+	rtt     micros // 8·round-trip time as the receiver sees it; 0 before the first sample
+	rttFrom millis // without timestamps: when the sample began; 0 is not yet
+	rttMark uint32 // and it ends when this arrives; with them: the last TSEcr that was measured
 }
 
 // initWindow sets the window up for the handshake.
@@ -32,7 +31,7 @@ func (c *Conn) initWindow() {
 	}
 	w.wnd = w.limit
 	w.taken = min(w.limit, uint32(cfg.InitialWindow)*uint32(cfg.MSS))
-	w.acked, w.begin, w.rttEnd = c.rcv.nxt, c.rcv.nxt, c.rcv.nxt
+	w.acked, w.begin = c.rcv.nxt, c.rcv.nxt
 	c.ack.init(cfg.MSS, w.wnd)
 }
 
@@ -100,21 +99,21 @@ func (c *Conn) growWindow(n int) {
 func (c *Conn) measureReceiverRTT(now time.Duration, seg *Segment) {
 	w := &c.win
 	if c.flags&useTS == 0 {
-		if w.rttFrom != 0 && seqLT(c.rcv.nxt, w.rttEnd) {
+		if w.rttFrom != 0 && seqLT(c.rcv.nxt, w.rttMark) {
 			return
 		}
 		if w.rttFrom != 0 {
-			if m := 8 * toMicros(now-w.rttFrom); w.rtt == 0 || m < w.rtt {
+			if m := 8 * toMicros(toMillis(now).since(w.rttFrom)); w.rtt == 0 || m < w.rtt {
 				w.rtt = m
 			}
 		}
-		w.rttEnd, w.rttFrom = c.rcv.nxt+w.wnd, now
+		w.rttMark, w.rttFrom = c.rcv.nxt+w.wnd, max(toMillis(now), 1)
 		return
 	}
-	if !seg.HasTS || seg.TSEcr == 0 || seg.TSEcr == w.echo || len(seg.Payload) < int(c.ack.segment) {
+	if !seg.HasTS || seg.TSEcr == 0 || seg.TSEcr == w.rttMark || len(seg.Payload) < int(c.ack.segment) {
 		return
 	}
-	w.echo = seg.TSEcr
+	w.rttMark = seg.TSEcr
 	ms := int32(c.timestamp(now) - seg.TSEcr)
 	if ms < 0 {
 		return
@@ -131,7 +130,7 @@ func (c *Conn) measureReceiverRTT(now time.Duration, seg *Segment) {
 // before: to twice what was taken, and as much again as slow start may add meanwhile.
 func (c *Conn) rightSize(now time.Duration) {
 	w := &c.win
-	if w.rtt == 0 || now-w.begun < fromMicros(w.rtt/8) {
+	if w.rtt == 0 || toMillis(now).since(w.begun) < fromMicros(w.rtt/8) {
 		return
 	}
 	read := c.rcv.nxt - uint32(c.rcv.len)
@@ -144,5 +143,5 @@ func (c *Conn) rightSize(now time.Duration) {
 			w.buffer = uint32(max(uint64(w.buffer), min(want, uint64(c.s.cfg.ReceiveBufferMax))))
 		}
 	}
-	w.begin, w.begun = read, now
+	w.begin, w.begun = read, toMillis(now)
 }

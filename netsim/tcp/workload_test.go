@@ -9,6 +9,7 @@ import (
 func messages(cc Congestion, loss float64, seed uint64, n int) []time.Duration {
 	s := mustSettings(Config{Congestion: cc})
 	w := newWorld(s, s, seed)
+	w.unchecked = true
 	w.links[0].loss, w.links[1].loss = loss, loss
 	w.open()
 	client, server := w.ends[0], w.ends[1]
@@ -60,6 +61,7 @@ type fetched struct {
 func get(cc Congestion, loss float64, seed uint64, size int) fetched {
 	s := mustSettings(Config{Congestion: cc})
 	w := newWorld(s, s, seed)
+	w.unchecked = true
 	w.links[0].loss, w.links[1].loss = loss, loss
 	client, server := w.ends[0], w.ends[1]
 	w.open()

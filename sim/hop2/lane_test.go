@@ -2,6 +2,7 @@ package hop2
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log"
 	"math/rand/v2"
@@ -22,6 +23,9 @@ import (
 
 // TestMain fails the package if a goroutine of its tests is left. Bubbles check theirs themselves.
 func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "3000"); err != nil { // of a pure machine, they take half a second
+		log.Fatal(err)
+	}
 	code := m.Run()
 	if code == 0 {
 		code = leaked()

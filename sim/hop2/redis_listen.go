@@ -70,8 +70,8 @@ func (r *Redis) sessionEnded() {
 	}
 }
 
-// commandLimit is how many bytes of commands may wait for the broker to take them.
-const commandLimit = 1 << 20
+// commandLimit is how many bytes of commands may wait for the broker to take them: some half a million rooms.
+const commandLimit = 64 << 20
 
 // session is one pub/sub connection's life.
 type session struct {

@@ -274,6 +274,7 @@ func TestInboxOverflow(t *testing.T) {
 		s := n.strategy(t, func(c *Config) { c.Inbox, c.CheckEvery = 2, time.Hour })
 		sub := subscribe(t, s, "r", model.Cursor{})
 		end := publish(t, s, "r", 1, 10)
+		synctest.Wait() // the last of them, too, has come
 		back := time.Now()
 		seqs, gaps := collect(t, sub, sub.Start().Cursor, end)
 		require.Equal(t, upTo(1, 10), seqs)
