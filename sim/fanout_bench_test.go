@@ -214,11 +214,12 @@ func idleBytes(tb testing.TB) float64 {
 	return float64(used) / fanoutClients
 }
 
-// inWorld runs f in a world, from a benchmark: a bubble needs a *testing.T.
+// inWorld runs f in a world on one processor, from a benchmark: a bubble needs a *testing.T.
 func inWorld(tb testing.TB, f func(*sim.World) error) {
 	ok := testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{
 		Name: tb.Name(),
 		F: func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // here, since RunTests sets it
 			require.NoError(t, sim.Run(t, sim.Config{DropTrace: true}, f).Err)
 		},
 	}})

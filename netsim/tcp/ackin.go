@@ -50,6 +50,7 @@ func (c *Conn) processAck(now time.Duration, seg *Segment, out Output) bool {
 	}
 	if a.advanced {
 		c.rtx.retries = 0
+		c.rtx.since = toMillis(now)
 	}
 	if c.flight == nil {
 		if seg.NumSACK > 0 && c.flags&useSACK != 0 && c.processDSACK(seg, &a) {
@@ -70,17 +71,18 @@ func (c *Conn) processAck(now time.Duration, seg *Segment, out Output) bool {
 }
 
 // updateWindow takes the peer's window from a segment, unless it is older than the last that was
-// taken. It reports whether it was taken and is news.
+// taken (RFC 9293 §3.10.7.4). It reports whether the window has changed.
 func (c *Conn) updateWindow(seg *Segment) bool {
 	wnd := uint32(seg.Window) << c.sndShift
-	newer := seqGT(seg.Ack, c.una) || seqGT(seg.Seq, c.wl1) || seg.Seq == c.wl1 && (wnd > c.wnd || wnd == 0 && c.wnd != 0)
+	newer := seqGT(seg.Ack, c.una) || seqGT(seg.Seq, c.wl1) || seg.Seq == c.wl1 && (wnd > c.wnd || wnd == 0)
 	if !newer {
 		return false
 	}
+	changed := wnd != c.wnd
 	c.wl1 = seg.Seq
 	c.wnd = wnd
 	c.maxWnd = max(c.maxWnd, wnd)
-	return true
+	return changed
 }
 
 // advance moves SND.UNA and drops what is acknowledged.

@@ -9,6 +9,7 @@ type sent struct {
 	// next of a segment that has been SACKed is where the search for unSACKed ones may go on.
 	prev, next uint32
 	bits       sentBits
+	order      uint32        // of its last transmission among all of the flight
 	at         time.Duration // last transmission
 }
 
@@ -34,6 +35,8 @@ type flight struct {
 	ring         []sent // length is a power of two
 	first, limit uint32
 	oldest, last uint32 // ends of the list by time; nowhere when empty
+	// transmissions counts them: what was sent in one instant was sent in this order.
+	transmissions uint32
 
 	// Numbers of segments. sackedOut and lostOut have none in common.
 	packetsOut, sackedOut, lostOut, retransOut int
@@ -89,10 +92,12 @@ func (f *flight) grow() {
 	}
 }
 
-// list puts segment i at the end of the list by time.
+// list puts segment i, which is being sent, at the end of the list by time.
 func (f *flight) list(i uint32) {
 	f.unlist(i)
 	s := f.at(i)
+	f.transmissions++
+	s.order = f.transmissions
 	s.bits |= listed
 	s.prev, s.next = f.last, nowhere
 	if f.last == nowhere {
@@ -216,7 +221,7 @@ func (f *flight) relist(i uint32) {
 		return
 	}
 	after := f.last
-	for after != nowhere && sentAfter(f.at(after), s.at, s.end) {
+	for after != nowhere && f.at(after).sentAfter(s.order) {
 		after = f.at(after).prev
 	}
 	s.bits |= listed

@@ -106,7 +106,7 @@ func (c *Conn) handshakeTimer(now time.Duration, out Output) {
 	if c.state == SynReceived {
 		limit, flags = c.s.cfg.SynAckRetries, SYN|ACK
 	}
-	if int(c.rtx.retries) >= limit || c.userTimeout() > 0 && toMillis(now).since(c.rtx.since) >= c.userTimeout() {
+	if int(c.rtx.retries) >= limit || c.userTimeout() > 0 && c.stuckFor(now) >= c.userTimeout() {
 		c.finish(timedOut)
 		return
 	}

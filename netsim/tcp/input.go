@@ -124,6 +124,7 @@ func (c *Conn) noteDuplicate(seg *Segment) {
 func (c *Conn) inputSynReceived(now time.Duration, seg *Segment, out Output) {
 	if seg.Flags&(ACK|RST) != ACK || seg.Ack != c.nxt {
 		if seg.Flags&(ACK|RST) == 0 {
+			c.noteTimestamp(now, seg)
 			c.sendSYN(now, out, SYN|ACK)
 		}
 		return

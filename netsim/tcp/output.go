@@ -165,6 +165,7 @@ func (c *Conn) sendNew(now time.Duration, out Output, n uint32, fin bool) {
 	if first {
 		c.flight = c.pool.flight()
 		c.cc.resume(now, c.lastSend)
+		c.rtx.since = toMillis(now)
 	}
 	c.nxt = s.end
 	c.flight.add(s)

@@ -16,10 +16,7 @@ func (c *Conn) persistTimer(now time.Duration, out Output) {
 	if c.flight != nil || !c.unsent() {
 		return
 	}
-	if c.rtx.retries == 0 {
-		c.rtx.since = toMillis(now)
-	}
-	if c.gaveUp(now, c.rtx.retries) {
+	if c.gaveUp(now, int(c.rtx.retries) >= c.s.cfg.Retries2) {
 		c.finish(timedOut)
 		return
 	}
@@ -27,7 +24,7 @@ func (c *Conn) persistTimer(now time.Duration, out Output) {
 	if room := int32(c.una + c.wnd - c.nxt); room > 0 {
 		n, fin, _ := c.next()
 		fits := min(n, uint32(room))
-		c.rtx = retransmitTimer{}
+		c.rtx = retransmitTimer{since: c.rtx.since}
 		c.sendNew(now, out, fits, fin && fits < uint32(room))
 		return
 	}

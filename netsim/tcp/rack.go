@@ -4,8 +4,7 @@ import "time"
 
 // rackState is what RACK knows of the segments in flight (RFC 8985 §5.2).
 type rackState struct {
-	at       time.Duration // RACK.xmit_ts: when the latest segment known to have arrived was sent
-	end      uint32        // RACK.end_seq: and where it ended
+	order    uint32        // number of the latest transmission known to have arrived: RACK.xmit_ts
 	rtt      time.Duration // RACK.rtt: how long it took to be acknowledged
 	advanced bool          // something new has arrived since losses were last looked for
 }
@@ -31,16 +30,9 @@ const (
 
 func (r *rackMemory) reset() { *r = rackMemory{reordering: dupThresh, steps: 1} }
 
-// sentAfter reports whether s was sent after a segment that was sent at the given time and ends at
-// end; of those sent at the same instant, sequence numbers tell (RFC 8985 §5.2, RACK_sent_after).
-func sentAfter(s *sent, at time.Duration, end uint32) bool {
-	return s.at > at || s.at == at && seqGT(s.end, end)
-}
-
-// sentBefore is the opposite of sentAfter, but for the segment itself.
-func sentBefore(s *sent, at time.Duration, end uint32) bool {
-	return s.at < at || s.at == at && seqLT(s.end, end)
-}
+// sentAfter reports whether s was last sent after the transmission of that number. RFC 8985 §5.2 has
+// to go by time and sequence number instead (RACK_sent_after).
+func (s *sent) sentAfter(order uint32) bool { return int32(s.order-order) > 0 }
 
 // rackAdvance takes note that segment s has arrived (RFC 8985 §6.2 step 2).
 func (c *Conn) rackAdvance(now time.Duration, s *sent) {
@@ -51,8 +43,8 @@ func (c *Conn) rackAdvance(now time.Duration, s *sent) {
 	}
 	k.advanced = true
 	k.rtt = rtt
-	if sentAfter(s, k.at, k.end) {
-		k.at, k.end = s.at, s.end
+	if s.sentAfter(k.order) {
+		k.order = s.order
 	}
 }
 
@@ -103,7 +95,7 @@ func (c *Conn) rackDetect(now time.Duration) (wait time.Duration) {
 	window := f.rk.rtt + c.reorderingWindow()
 	for i := f.oldest; i != nowhere; {
 		s := f.at(i)
-		if !sentBefore(s, f.rk.at, f.rk.end) {
+		if s.order == f.rk.order || s.sentAfter(f.rk.order) {
 			break
 		}
 		next := s.next

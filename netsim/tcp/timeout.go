@@ -10,10 +10,7 @@ const orphanRetries = 8
 // §3.1): everything held to be lost waits for the first segment, which is sent again.
 func (c *Conn) timeout(now time.Duration, out Output) {
 	f := c.flight
-	if c.rtx.retries == 0 {
-		c.rtx.since = toMillis(f.at(f.first).at)
-	}
-	if c.gaveUp(now, c.rtx.retries) {
+	if c.gaveUp(now, c.rtx.retries > 0 && c.stuckFor(now) >= c.s.retries2) {
 		c.finish(timedOut)
 		return
 	}
@@ -25,16 +22,21 @@ func (c *Conn) timeout(now time.Duration, out Output) {
 	c.setRetransmit(now, timerRTO, c.rto())
 }
 
-// gaveUp reports whether a peer that has not answered so many times is to be given up.
-func (c *Conn) gaveUp(now time.Duration, tries uint8) bool {
-	if tries > 0 && c.flags&orphan != 0 && tries >= orphanRetries {
+// gaveUp reports whether the peer is to be given up: for want of a user, by the user's timeout, or
+// else because retries are exhausted.
+func (c *Conn) gaveUp(now time.Duration, exhausted bool) bool {
+	if c.flags&orphan != 0 && c.rtx.retries >= orphanRetries {
 		return true
 	}
-	waited := toMillis(now).since(c.rtx.since)
 	if limit := c.userTimeout(); limit > 0 {
-		return waited >= limit
+		return c.stuckFor(now) >= limit
 	}
-	return tries > 0 && waited >= c.s.retries2
+	return exhausted
+}
+
+// stuckFor is for how long nothing has been acknowledged that should be.
+func (c *Conn) stuckFor(now time.Duration) time.Duration {
+	return toMillis(now).since(c.rtx.since)
 }
 
 func (c *Conn) userTimeout() time.Duration { return c.s.cfg.UserTimeout }

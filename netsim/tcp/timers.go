@@ -19,7 +19,7 @@ type retransmitTimer struct {
 	kind    timerKind
 	backoff uint8 // the timeout is doubled this often
 	retries uint8 // timeouts, or zero-window probes, in a row without an answer
-	// since is when the first of those began, for the limits on how long that may last.
+	// since is when something was last acknowledged, or when what is to be acknowledged began to wait.
 	since millis
 }
 
@@ -88,11 +88,7 @@ func (c *Conn) retransmitTimer(now time.Duration, out Output) {
 func (c *Conn) setRetransmit(now time.Duration, kind timerKind, d time.Duration) {
 	d = min(d, c.s.cfg.MaxRTO)
 	if limit := c.userTimeout(); limit > 0 && (kind == timerRTO || kind == timerPersist) {
-		start := c.rtx.since
-		if c.flight != nil && c.rtx.retries == 0 {
-			start = toMillis(c.flight.at(c.flight.first).at)
-		}
-		d = min(d, max(limit-toMillis(now).since(start), 0))
+		d = min(d, max(limit-c.stuckFor(now), 0))
 	}
 	c.rtx.kind = kind
 	c.rtx.at = c.alarm(now, d)
