@@ -74,7 +74,7 @@ func BenchmarkEvents(b *testing.B) {
 // instants, or spread evenly over them, so that virtual time stops for each message. An op is one such
 // minute.
 func BenchmarkMessages(b *testing.B) {
-	const interval, length, size = 100 * time.Millisecond, 10*time.Second, 200
+	const interval, length, size = 100 * time.Millisecond, 10 * time.Second, 200
 	for _, c := range []struct {
 		connections int
 		spread      bool

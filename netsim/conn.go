@@ -61,10 +61,7 @@ func (c *Conn) open(ctx context.Context) error {
 	defer stop()
 	c.net.enter()
 	defer c.net.mu.Unlock()
-	c.net.submit(action{
-		host: c.host.index, kind: actionDial,
-		rank: uint64(c.remote.ip)<<16 | uint64(c.remote.port), conn: c,
-	})
+	c.net.submit(action{key: keyFor(c.host, actionDial, uint64(c.remote.ip)<<16|uint64(c.remote.port)), conn: c})
 	for c.state == stateOpening {
 		c.wait(&c.readSide)
 	}
@@ -156,7 +153,7 @@ func (c *Conn) wait(s *side) {
 func (c *Conn) touch() {
 	if !c.dirty && c.id != 0 {
 		c.dirty = true
-		c.net.submit(action{host: c.host.index, kind: actionConn, rank: uint64(c.id), conn: c})
+		c.net.submit(action{key: keyFor(c.host, actionConn, uint64(c.id)), conn: c})
 	}
 }
 

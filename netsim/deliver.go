@@ -48,7 +48,7 @@ var fateKinds = [...]Kind{fateLost: Lost, fateCut: Cut, fateQueueFull: Overflowe
 func (n *Network) planLanding(at time.Duration, p *packet) {
 	down := p.to.downlinkFrom(p.from)
 	if down == nil {
-		n.planArrival(event{at: at, kind: eventArrive, pkt: p})
+		n.planArrival(at, p)
 		return
 	}
 	n.planPatient(event{at: at, kind: eventDownlink, pkt: p}, at+down.least(p.wireLen()))
@@ -62,7 +62,7 @@ func (n *Network) land(p *packet) {
 		n.lost(p)
 		return
 	}
-	n.planArrival(event{at: max(at, n.clock), kind: eventArrive, pkt: p})
+	n.planArrival(max(at, n.clock), p)
 }
 
 // drop is what a middlebox does with a packet that it does not let through.
@@ -113,24 +113,27 @@ func (n *Network) retry(p *packet) {
 }
 
 // planArrival decides whether virtual time must stop for a packet's arrival.
-func (n *Network) planArrival(e event) {
-	p := e.pkt
-	switch {
-	case p.to.box != nil && p.to.box.forwards(p):
+func (n *Network) planArrival(at time.Duration, p *packet) {
+	e := event{at: at, kind: eventArrive, pkt: p}
+	pipe := p.from.pipeTo(p.to)
+	if box := p.to.box; box != nil && box.forwards(p) {
 		// Middleboxes share no state with any program: what counts is only when they send it on.
-		n.planPatient(e, e.at+p.to.leastLatency())
-	case p.proto == protoTCP && len(p.payload) == 0:
+		e.lane = &pipe.patient
+		n.planPatient(e, at+p.to.leastLatency())
+		return
+	}
+	if p.proto == protoTCP && len(p.payload) == 0 && pipe.inOrder() {
 		c := p.to.conns[keyOf(p.src, p.dst.port)]
-		if c == nil || c.critical || !c.proto.Patient(&p.seg) || !p.from.pipeTo(p.to).inOrder() {
-			n.plan(e)
+		if c != nil && !c.critical && c.proto.Patient(&p.seg) {
+			c.lateAcks++
+			p.counted = c
+			e.lane = &pipe.patient
+			n.planPatient(e, never)
 			return
 		}
-		c.lateAcks++
-		p.counted = c
-		n.planPatient(e, never)
-	default:
-		n.plan(e)
 	}
+	e.lane = &pipe.urgent
+	n.plan(e)
 }
 
 // inOrder reports whether packets arrive once and in order.

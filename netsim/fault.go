@@ -205,9 +205,9 @@ func FailDNS(name string) Fault {
 // was computed from the links as they were, so those events are due on time from now on.
 func (n *Network) rulesChanged() {
 	n.rules++
-	for i := range n.patient.heap {
-		if e := &n.patient.heap[i]; e.pkt == nil || e.pkt.counted == nil {
+	n.patient.each(func(e *event) {
+		if e.pkt == nil || e.pkt.counted == nil {
 			n.stops.push(stop{by: e.at, at: e.at, step: e.step})
 		}
-	}
+	})
 }

@@ -15,6 +15,8 @@ type pipe struct {
 	queue   dropTail
 	channel channel       // the state of link.Burst
 	arrival time.Duration // of the last packet in order: later ones do not overtake it
+	urgent  lane          // of the arrivals for which virtual time stops
+	patient lane          // of the others
 }
 
 // fate is what becomes of a packet that enters a pipe.

@@ -245,14 +245,19 @@ func (n *Network) Schedule(at time.Duration, f func()) {
 	n.plan(event{at: max(at, n.clock), kind: eventFunc, fn: f})
 }
 
-// action is something that a host did and the loop has yet to take note of.
+// action is something that a host did and the loop has yet to take note of. Its key orders the actions
+// of one instant.
 type action struct {
-	host int32
-	kind actionKind
-	rank uint64 // orders the actions of one kind on one host
+	key  actionKey
 	conn *Conn
 	udp  *UDPConn
 	fn   func()
+}
+
+// actionKey is the canonical order: host, kind, rank.
+type actionKey struct {
+	host uint64 // the host's index and the actionKind
+	rank uint64 // orders the actions of one kind on one host
 }
 
 type actionKind uint8
@@ -264,13 +269,26 @@ const (
 	actionUDP
 )
 
+func keyFor(h *Host, kind actionKind, rank uint64) actionKey {
+	return actionKey{uint64(h.index)<<8 | uint64(kind), rank}
+}
+
+func (k actionKey) kind() actionKind { return actionKind(k.host) }
+
+func (k actionKey) compare(other actionKey) int {
+	if k.host != other.host {
+		return cmp.Compare(k.host, other.host)
+	}
+	return cmp.Compare(k.rank, other.rank)
+}
+
 // Submit has the loop run f in this very instant, after all hosts have come to rest. What several
 // goroutines submit is run in order of (host, rank), whichever came first; equal ranks of one host
 // keep the order in which they came. Any goroutine of the bubble may call it.
 func (n *Network) Submit(h *Host, rank uint64, f func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.submit(action{host: h.index, kind: actionFunc, rank: rank, fn: f})
+	n.submit(action{key: keyFor(h, actionFunc, rank), fn: f})
 }
 
 func (n *Network) submit(a action) {
@@ -279,6 +297,12 @@ func (n *Network) submit(a action) {
 		n.kicked = true
 		n.kick <- struct{}{} // never blocks: kicked is reset only after the kick was taken
 	}
+}
+
+// ordered is an action's place in the canonical order.
+type ordered struct {
+	key   actionKey
+	index int32
 }
 
 // collect takes what the hosts did since the last round, in canonical order.
@@ -297,18 +321,19 @@ func (n *Network) collect() {
 		if len(taken) == 0 {
 			return
 		}
-		slices.SortStableFunc(taken, func(a, b action) int {
-			if a.host != b.host {
-				return cmp.Compare(a.host, b.host)
-			}
-			if a.kind != b.kind {
-				return cmp.Compare(a.kind, b.kind)
-			}
-			return cmp.Compare(a.rank, b.rank)
-		})
+		n.order = n.order[:0]
 		for i := range taken {
-			a := &taken[i]
-			switch a.kind {
+			n.order = append(n.order, ordered{taken[i].key, int32(i)})
+		}
+		slices.SortFunc(n.order, func(a, b ordered) int {
+			if c := a.key.compare(b.key); c != 0 {
+				return c
+			}
+			return cmp.Compare(a.index, b.index)
+		})
+		for _, o := range n.order {
+			a := &taken[o.index]
+			switch a.key.kind() {
 			case actionFunc:
 				n.call(a.fn)
 			case actionDial:

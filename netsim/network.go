@@ -79,7 +79,8 @@ type Network struct {
 	kicked  bool
 	kick    chan struct{}
 
-	spare []action // the loop's: pending's memory of the round before
+	spare []action  // the loop's: pending's memory of the round before
+	order []ordered // the loop's: the canonical order of what it has taken
 }
 
 // ErrInterrupted is what RunUntil returns after [Network.Interrupt].

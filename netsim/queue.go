@@ -8,6 +8,9 @@ type event struct {
 	at   time.Duration
 	step uint64 // breaks ties: events of one instant happen in the order they were planned
 	kind eventKind
+	// lane, if not nil, is a sequence of events of which only the first is in the heap.
+	lane *lane
+	// what it happens to, by kind
 	pkt  *packet
 	conn *Conn
 	udp  *UDPConn
@@ -33,16 +36,80 @@ func (e *event) before(at time.Duration, step uint64) bool {
 }
 
 // queue is a priority queue of events in total order. It is a 4-ary heap: half as deep as a binary
-// one, and the four children of a node lie side by side in memory.
-type queue struct{ heap []event }
+// one, and the four children of a node lie side by side in memory. Of events that are planned in order
+// anyway, as the arrivals over one link are, only the first is in the heap; see lane.
+type queue struct {
+	heap []event
+	size int // events, those in lanes included
+}
 
-func (q *queue) len() int     { return len(q.heap) }
+// lane is a sequence of events that are planned in order: a ring of those behind the first.
+type lane struct {
+	active bool          // the first is in the heap
+	last   time.Duration // the time of the last
+	ring   []event
+	first  int
+	count  int
+}
+
+func (q *queue) len() int     { return q.size }
 func (q *queue) peek() *event { return &q.heap[0] }
 
+// each calls f for every event.
+func (q *queue) each(f func(*event)) {
+	for i := range q.heap {
+		e := &q.heap[i]
+		f(e)
+		if l := e.lane; l != nil {
+			for k := range l.count {
+				f(&l.ring[(l.first+k)&(len(l.ring)-1)])
+			}
+		}
+	}
+}
+
 func (q *queue) push(e event) {
+	q.size++
+	if l := e.lane; l != nil {
+		switch {
+		case !l.active:
+			l.active, l.last = true, e.at
+		case e.at >= l.last:
+			l.last = e.at
+			l.push(e)
+			return
+		default:
+			e.lane = nil // out of order: by itself
+		}
+	}
 	q.heap = append(q.heap, e)
+	q.up(len(q.heap) - 1)
+}
+
+func (q *queue) pop() event {
+	q.size--
+	top := q.heap[0]
+	if l := top.lane; l != nil {
+		if l.count > 0 {
+			q.down(l.pop())
+			return top
+		}
+		l.active = false
+	}
+	last := len(q.heap) - 1
+	e := q.heap[last]
+	q.heap[last] = event{}
+	q.heap = q.heap[:last]
+	if last > 0 {
+		q.down(e)
+	}
+	return top
+}
+
+// up moves the event at i to its place among its ancestors.
+func (q *queue) up(i int) {
 	h := q.heap
-	i := len(h) - 1
+	e := h[i]
 	for i > 0 {
 		parent := (i - 1) / 4
 		if h[parent].before(e.at, e.step) {
@@ -54,16 +121,9 @@ func (q *queue) push(e event) {
 	h[i] = e
 }
 
-func (q *queue) pop() event {
+// down puts an event in the place of the first, or further down.
+func (q *queue) down(e event) {
 	h := q.heap
-	top := h[0]
-	last := h[len(h)-1]
-	h[len(h)-1] = event{}
-	h = h[:len(h)-1]
-	q.heap = h
-	if len(h) == 0 {
-		return top
-	}
 	i := 0
 	for {
 		child := 4*i + 1
@@ -76,12 +136,31 @@ func (q *queue) pop() event {
 				least = c
 			}
 		}
-		if !h[least].before(last.at, last.step) {
+		if !h[least].before(e.at, e.step) {
 			break
 		}
 		h[i] = h[least]
 		i = least
 	}
-	h[i] = last
-	return top
+	h[i] = e
+}
+
+// push appends to the ring, whose length is a power of two.
+func (l *lane) push(e event) {
+	if l.count == len(l.ring) {
+		longer := make([]event, max(4, 2*len(l.ring)))
+		n := copy(longer, l.ring[l.first:])
+		copy(longer[n:], l.ring[:l.first])
+		l.ring, l.first = longer, 0
+	}
+	l.ring[(l.first+l.count)&(len(l.ring)-1)] = e
+	l.count++
+}
+
+func (l *lane) pop() event {
+	e := l.ring[l.first]
+	l.ring[l.first] = event{}
+	l.first = (l.first + 1) & (len(l.ring) - 1)
+	l.count--
+	return e
 }

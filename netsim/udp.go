@@ -182,7 +182,7 @@ func (c *UDPConn) write(p []byte, to endpoint) (int, error) {
 func (c *UDPConn) touch() {
 	if !c.touched {
 		c.touched = true
-		c.host.net.submit(action{host: c.host.index, kind: actionUDP, rank: uint64(c.local.port), udp: c})
+		c.host.net.submit(action{key: keyFor(c.host, actionUDP, uint64(c.local.port)), udp: c})
 	}
 }
 

@@ -12,10 +12,12 @@ type ackEvent struct {
 	originalAcked bool // acknowledged or SACKed: sent once, and before the present recovery began
 	resentAcked   bool // acknowledged: something that was sent more than once
 	dsack         bool
-	dsackProbe    bool // the D-SACK is for the tail probe
-	lostRetrans   bool // a retransmission is held to be lost
-	setTimer      bool // the retransmission timer is to be set
-	delivered     int  // segments that newly turned out to have arrived
+	dsackProbe    bool   // the D-SACK is for the tail probe
+	lostRetrans   bool   // a retransmission is held to be lost
+	setTimer      bool   // the retransmission timer is to be set
+	echoes        bool   // there is a timestamp, and
+	echo          uint32 // this is TSEcr
+	delivered     int    // segments that newly turned out to have arrived
 	lowest        uint32
 	reordered     bool          // lowest is where something arrived that was sent before what had arrived
 	first, last   time.Duration // transmission times of those newly acknowledged that were sent once
@@ -27,7 +29,7 @@ type ackEvent struct {
 // processAck handles the acknowledgement, the window and the SACK option of an acceptable segment
 // (RFC 9293 §3.10.7.4, fifth check). It reports whether the rest of the segment is to be processed.
 func (c *Conn) processAck(now time.Duration, seg *Segment, out Output) bool {
-	a := ackEvent{una: c.una}
+	a := ackEvent{una: c.una, echo: seg.TSEcr, echoes: c.flags&useTS != 0 && seg.HasTS}
 	switch {
 	case seqGT(seg.Ack, c.nxt):
 		c.challenge(now, out, seg)
@@ -109,7 +111,7 @@ func (c *Conn) advance(now time.Duration, ack uint32, a *ackEvent) {
 		}
 		if s.bits&sacked == 0 {
 			a.delivered++
-			c.rackAdvance(now, s)
+			c.rackAdvance(now, s, a)
 		}
 		f.pop()
 	}
@@ -194,7 +196,7 @@ func (c *Conn) concludeAck(now time.Duration, seg *Segment, out Output, a *ackEv
 	}
 	newFirst := false
 	if !a.notDup || a.dataSacked || a.dsack || f.rec.phase != phaseOpen {
-		newFirst = c.recover(now, seg, a)
+		newFirst = c.recover(now, a)
 	}
 	if f.first == f.limit {
 		c.dropFlight()

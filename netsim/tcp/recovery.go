@@ -62,13 +62,13 @@ func (c *Conn) noteRetransmit(now time.Duration) {
 // spurious reports whether all retransmissions since the reduction were needless: each has been
 // reported as a duplicate (RFC 3708), or the acknowledgement answers a segment from before the first
 // (RFC 3522, Eifel).
-func (c *Conn) spurious(seg *Segment) bool {
-	return c.undo.armed && (c.undo.resent == 0 || c.originalArrived(seg))
+func (c *Conn) spurious(a *ackEvent) bool {
+	return c.undo.armed && (c.undo.resent == 0 || c.originalArrived(a))
 }
 
 // originalArrived is the Eifel test (RFC 3522 §3.2 step 5).
-func (c *Conn) originalArrived(seg *Segment) bool {
-	return c.flags&useTS != 0 && seg.HasTS && c.undo.stamped && seqLT(seg.TSEcr, c.undo.stamp)
+func (c *Conn) originalArrived(a *ackEvent) bool {
+	return a.echoes && c.undo.stamped && seqLT(a.echo, c.undo.stamp)
 }
 
 // undoReduction restores the window.
@@ -108,8 +108,8 @@ func (c *Conn) enterRecovery() {
 }
 
 // endRecovery leaves fast recovery, once everything that was sent before it has been acknowledged.
-func (c *Conn) endRecovery(now time.Duration, seg *Segment) {
-	if c.spurious(seg) {
+func (c *Conn) endRecovery(now time.Duration, a *ackEvent) {
+	if c.spurious(a) {
 		c.undoReduction(now, false)
 	} else if c.undo.armed {
 		c.cc.cwnd = c.cc.ssthresh
@@ -149,14 +149,14 @@ func (c *Conn) reduceWindow(delivered, lost int, advanced bool) {
 
 // recover decides what an acknowledgement that is out of the ordinary means (RFC 5681, 6582, 6675,
 // 8985). It reports whether F-RTO wants new data sent before anything is sent again.
-func (c *Conn) recover(now time.Duration, seg *Segment, a *ackEvent) (newFirst bool) {
+func (c *Conn) recover(now time.Duration, a *ackEvent) (newFirst bool) {
 	r := &c.flight.rec
 	if r.phase == phaseRecovery && seqGEQ(c.una, r.high) {
-		c.endRecovery(now, seg)
+		c.endRecovery(now, a)
 	}
 	switch r.phase {
 	case phaseRecovery:
-		if a.advanced && c.undoPartly(now, seg, a) {
+		if a.advanced && c.undoPartly(now, a) {
 			return false
 		}
 		if c.undoByDSACK(now) {
@@ -167,7 +167,7 @@ func (c *Conn) recover(now time.Duration, seg *Segment, a *ackEvent) (newFirst b
 			return false
 		}
 	case phaseLoss:
-		newFirst = c.afterTimeout(now, seg, a)
+		newFirst = c.afterTimeout(now, a)
 		c.identifyLoss(now, a)
 		if r.phase == phaseLoss && !a.lostRetrans {
 			return newFirst
@@ -186,8 +186,8 @@ func (c *Conn) recover(now time.Duration, seg *Segment, a *ackEvent) (newFirst b
 
 // undoPartly takes the reduction back if what fills the first gap is not a retransmission but the
 // original, which was only late. It reports whether it was the original.
-func (c *Conn) undoPartly(now time.Duration, seg *Segment, a *ackEvent) bool {
-	if !c.undo.armed || !c.originalArrived(seg) {
+func (c *Conn) undoPartly(now time.Duration, a *ackEvent) bool {
+	if !c.undo.armed || !c.originalArrived(a) {
 		return false
 	}
 	c.noteReordering(a.una, c.highestSacked())

@@ -96,10 +96,10 @@ func (c *Conn) renege() {
 // afterTimeout handles acknowledgements after a timeout. It tells from them whether that was
 // spurious, by F-RTO (RFC 5682 §3.1), by timestamps or by D-SACK. It reports whether F-RTO wants new
 // data sent before anything is sent again.
-func (c *Conn) afterTimeout(now time.Duration, seg *Segment, a *ackEvent) (newFirst bool) {
+func (c *Conn) afterTimeout(now time.Duration, a *ackEvent) (newFirst bool) {
 	r := &c.flight.rec
 	recovered := seqGEQ(c.una, r.high)
-	if a.advanced && c.spurious(seg) {
+	if a.advanced && c.spurious(a) {
 		c.undoLoss(now)
 		return false
 	}
@@ -123,7 +123,7 @@ func (c *Conn) afterTimeout(now time.Duration, seg *Segment, a *ackEvent) (newFi
 		}
 	}
 	if recovered {
-		if c.spurious(seg) {
+		if c.spurious(a) {
 			c.undoReduction(now, false)
 		}
 		c.keepOpen()
