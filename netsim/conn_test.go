@@ -412,3 +412,65 @@ func TestBalancer(t *testing.T) {
 		finish(t, n)
 	})
 }
+
+// Goal: a listener whose program does not accept holds a bounded number of connections; what comes
+// beyond is not refused but tries again, and gets in when there is room.
+func TestBacklog(t *testing.T) {
+	fidelities(t, func(t *testing.T, n *Network) {
+		hosts := newHosts(t, n, "client", "server")
+		l, err := hosts[1].Listen("tcp", ":80")
+		require.NoError(t, err)
+		dialled := 0
+		const more = 10
+		for range backlog + more {
+			go func() {
+				if _, err := hosts[0].Dial("tcp", "server:80"); err == nil {
+					dialled++
+				}
+			}()
+		}
+		require.NoError(t, n.RunUntil(500*time.Millisecond))
+		require.Equal(t, backlog, dialled)
+		eventually(t, n, time.Second, func() {
+			for range more {
+				_, err := l.Accept()
+				require.NoError(t, err)
+			}
+		})
+		require.NoError(t, n.RunUntil(5*time.Second))
+		require.Equal(t, backlog+more, dialled)
+		finish(t, n)
+	})
+}
+
+// Goal: a host that has used up its ports towards one address says so, and no sooner.
+func TestPortExhaustion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, err := New(Config{Fidelity: Stream})
+		require.NoError(t, err)
+		hosts := newHosts(t, n, "client", "server")
+		for _, port := range []string{":80", ":81"} {
+			l, err := hosts[1].Listen("tcp", port)
+			require.NoError(t, err)
+			go func() {
+				for {
+					if _, err := l.Accept(); err != nil {
+						return
+					}
+				}
+			}()
+		}
+		const ports = lastEphemeralPort - firstEphemeralPort + 1
+		eventually(t, n, time.Hour, func() {
+			for range ports {
+				_, err := hosts[0].Dial("tcp", "server:80")
+				require.NoError(t, err)
+			}
+			_, err := hosts[0].Dial("tcp", "server:80")
+			require.ErrorIs(t, err, syscall.EADDRNOTAVAIL)
+			_, err = hosts[0].Dial("tcp", "server:81")
+			require.NoError(t, err, "towards another address all ports are free")
+		})
+		finish(t, n)
+	})
+}

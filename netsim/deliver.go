@@ -168,22 +168,27 @@ func (n *Network) arrive(p *packet) {
 		h.tcpInput(p)
 	} else {
 		h.udpInput(p)
+		n.release(p)
 	}
-	n.release(p)
 }
 
 // tcpInput finds the connection or listener that a segment is for.
 func (h *Host) tcpInput(p *packet) {
 	c := h.conns[keyOf(p.src, p.dst.port)]
 	h.net.observe(Arrived, h, p.from, c, len(p.payload))
-	switch {
+	l := h.listeners[p.dst.port]
+	switch opens := p.seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST) == tcp.SYN; {
 	case c != nil:
 		c.input(&p.seg)
-	case p.seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST) == tcp.SYN && h.listeners[p.dst.port] != nil:
-		h.listeners[p.dst.port].accept(p)
+	case opens && l != nil && l.full():
+		h.net.drop(h, p) // the client will send its SYN again
+		return
+	case opens && l != nil:
+		l.accept(p)
 	default:
 		h.refuse(p)
 	}
+	h.net.release(p)
 }
 
 // refuse answers a segment that belongs to no connection with a RST, unless it is one itself.

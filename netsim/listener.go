@@ -72,15 +72,9 @@ func (l *Listener) close() {
 // Addr is the address that the listener listens on.
 func (l *Listener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.local.addrPort()) }
 
-// admit takes note of a handshake that begins; it refuses when the backlog is full. It is the
-// loop's, like established and abandoned.
-func (l *Listener) admit() bool {
-	if l.closed || l.opening+len(l.ready) >= backlog {
-		return false
-	}
-	l.opening++
-	return true
-}
+// full reports whether the backlog has no room for another handshake. It is the loop's, like
+// established and abandoned.
+func (l *Listener) full() bool { return l.opening+len(l.ready) >= backlog }
 
 // established queues a connection for Accept.
 func (l *Listener) established(c *Conn) (accepted, woke bool) {

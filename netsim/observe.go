@@ -25,7 +25,7 @@ const (
 	Overflowed
 	// TooBig: a packet was larger than a link's MTU.
 	TooBig
-	// Dropped: a NAT or firewall did not let a packet through.
+	// Dropped: a NAT or firewall did not let a packet through, or a listener's backlog was full.
 	Dropped
 	// Undeliverable: a packet reached a host that is down, or nobody has its address.
 	Undeliverable

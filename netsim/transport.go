@@ -43,9 +43,7 @@ func (c *Conn) connect() {
 
 // accept begins the handshake of a connection for which a SYN has come in.
 func (l *Listener) accept(p *packet) {
-	if !l.admit() {
-		return // the client will send its SYN again
-	}
+	l.opening++
 	c := newConn(l.host)
 	c.local, c.remote = p.dst, p.src
 	c.listener = l

@@ -145,7 +145,7 @@ func fanoutSimulated(tb testing.TB, messages int) time.Duration {
 	watch := newStopwatch()
 	defer watch.stop()
 	var took time.Duration
-	inWorld(tb, func(w *sim.World) error {
+	inWorld(tb, sim.Config{DropTrace: true}, func(w *sim.World) error {
 		f := newFanout(fanoutClients, messages)
 		w.Link("client", "server", netsim.Link{Latency: 5 * time.Millisecond})
 		w.Node("server", func(ctx context.Context, n *sim.Node) error {
@@ -178,29 +178,48 @@ func fanoutSimulated(tb testing.TB, messages int) time.Duration {
 }
 
 // BenchmarkIdle measures what a connection costs that does nothing: both ends of a WebSocket over the
-// simulated network, with their goroutines and buffers.
+// simulated network, with their goroutines and buffers. A hundred thousand of them take some minutes.
 func BenchmarkIdle(b *testing.B) {
-	for range b.N {
-		b.ReportMetric(idleBytes(b), "B/pair")
+	for _, c := range []struct {
+		fidelity netsim.Fidelity
+		clients  int
+	}{{netsim.TCP, 1000}, {netsim.Stream, 1000}, {netsim.Stream, 100_000}} {
+		b.Run(fmt.Sprintf("%v/%d", c.fidelity, c.clients), func(b *testing.B) {
+			for range b.N {
+				used := idleBytes(b, c.fidelity, c.clients)
+				b.ReportMetric(float64(used)/float64(c.clients), "B/pair")
+				b.ReportMetric(float64(used)/1e9, "GB")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
 	}
 }
 
-func idleBytes(tb testing.TB) float64 {
+// clientsPerHost is how many clients a host has: fewer than it has ports.
+const clientsPerHost = 20_000
+
+// idleBytes is how much memory the process takes for idle connections.
+func idleBytes(tb testing.TB, fidelity netsim.Fidelity, clients int) uint64 {
 	var before, after runtime.MemStats
-	inWorld(tb, func(w *sim.World) error {
-		f := newFanout(fanoutClients, 1)
+	inWorld(tb, sim.Config{DropTrace: true, Fidelity: fidelity}, func(w *sim.World) error {
+		f := newFanout(clients, 1)
 		w.Node("server", func(ctx context.Context, n *sim.Node) error { return n.Serve(ctx, ":80", f) })
 		w.RunFor(time.Second)
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		w.Node("client", func(ctx context.Context, n *sim.Node) error {
-			var all sync.WaitGroup
-			for range fanoutClients {
-				all.Go(func() { _ = f.client(ctx, "ws://server", n.HTTPClient()) })
-			}
-			all.Wait()
-			return nil
-		})
+		for first := 0; first < clients; first += clientsPerHost {
+			w.Node(fmt.Sprintf("client-%d", first), func(ctx context.Context, n *sim.Node) error {
+				var all sync.WaitGroup
+				for i := range min(clientsPerHost, clients-first) {
+					all.Go(func() {
+						time.Sleep(time.Duration(i) * time.Millisecond) // lest the server's backlog overflow
+						_ = f.client(ctx, "ws://server", n.HTTPClient())
+					})
+				}
+				all.Wait()
+				return nil
+			})
+		}
 		w.RunFor(time.Minute)
 		f.joined.Wait()
 		runtime.GC()
@@ -210,17 +229,16 @@ func idleBytes(tb testing.TB) float64 {
 		w.RunFor(time.Minute)
 		return nil
 	})
-	used := after.HeapInuse + after.StackInuse - before.HeapInuse - before.StackInuse
-	return float64(used) / fanoutClients
+	return after.HeapInuse + after.StackInuse - before.HeapInuse - before.StackInuse
 }
 
 // inWorld runs f in a world on one processor, from a benchmark: a bubble needs a *testing.T.
-func inWorld(tb testing.TB, f func(*sim.World) error) {
+func inWorld(tb testing.TB, cfg sim.Config, f func(*sim.World) error) {
 	ok := testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{
 		Name: tb.Name(),
 		F: func(t *testing.T) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // here, since RunTests sets it
-			require.NoError(t, sim.Run(t, sim.Config{DropTrace: true}, f).Err)
+			require.NoError(t, sim.Run(t, cfg, f).Err)
 		},
 	}})
 	require.True(tb, ok)
