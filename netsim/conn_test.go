@@ -323,9 +323,14 @@ func TestSetUpErrors(t *testing.T) {
 			{n.SetLink("a", "b", Link{Jitter: 1}), "Jitter is 1ns; it must lie between 0 and the Latency of 0s"},
 			{n.SetLink("a", "b", Link{Loss: 1.5}), "Loss is 1.5; it is a probability in [0, 1]"},
 			{n.SetLink("a", "b", Link{Rate: -1}), "Rate is -1 bit/s"},
+			{n.SetLink("a", "a", Link{}), "a link from a to itself"},
+			{n.SetUplink("a", Bottleneck{Rate: -1}), "Rate is -1 bit/s"},
 		} {
 			require.ErrorContains(t, c.err, c.want)
 		}
+		require.NoError(t, n.RunUntil(time.Second))
+		require.NoError(t, n.SetLink("a|servr", "*", Link{}))
+		require.ErrorContains(t, n.RunUntil(2*time.Second), `the link a|servr -> * names a host "servr" that does not exist; the hosts are a`)
 		_, err = New(Config{Fidelity: 9})
 		require.ErrorContains(t, err, "Config.Fidelity is Fidelity(9)")
 	})

@@ -19,13 +19,17 @@ type stop struct {
 }
 
 // RunUntil lets virtual time pass until the given time since the network began. The caller's
-// goroutine becomes the loop. It returns early with ErrInterrupted after [Network.Interrupt].
+// goroutine becomes the loop. It returns early with ErrInterrupted after [Network.Interrupt], and at once
+// if a link names a host that does not exist.
 //
 // Each round it waits until every host is durably blocked, takes what the hosts did, in canonical
 // order, and then applies exactly one event that wakes a host.
 func (n *Network) RunUntil(end time.Duration) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if err := n.checkNames(); err != nil {
+		return err
+	}
 	for {
 		n.settle()
 		if n.interrupted.Load() {

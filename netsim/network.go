@@ -47,9 +47,10 @@ type Network struct {
 	zone     Zone
 	recorder recorder
 
-	rules  uint64 // epoch of links and blocks
-	links  []linkRule
-	blocks []*block
+	rules   uint64 // epoch of links and blocks
+	checked uint64 // the epoch whose names were found to exist
+	links   []linkRule
+	blocks  []*block
 
 	uplinks, downlinks access
 
@@ -185,8 +186,8 @@ type linkRule struct {
 
 // SetLink sets the link between a and b, both ways. Each is a host's name or a pattern of [path.Match]
 // such as "client-*", or several of them joined by '|'. Where rules overlap, the last one holds. It
-// may be called at any time; packets under way keep the fate they have. A pattern that matches no
-// host yet is fine: hosts may be added later.
+// may be called at any time; packets under way keep the fate they have. Hosts may
+// be added later, but [Network.RunUntil] fails for a name that is still unknown then.
 func (n *Network) SetLink(a, b string, l Link) error {
 	if err := n.SetLinkOneWay(a, b, l); err != nil {
 		return err
@@ -203,6 +204,9 @@ func (n *Network) SetLinkOneWay(from, to string, l Link) error {
 		if err := checkPattern(p); err != nil {
 			return err
 		}
+	}
+	if from == to && isName(from) {
+		return fmt.Errorf("netsim: a link from %s to itself; programs of one host talk over the loopback, whose delay is fixed", from)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -258,6 +262,27 @@ func checkPattern(pattern string) error {
 			return fmt.Errorf("netsim: pattern %q: %w", pattern, err)
 		}
 	}
+	return nil
+}
+
+// isName reports whether a checked pattern can only match one name.
+func isName(pattern string) bool { return !strings.ContainsAny(pattern, `*?[\|`) }
+
+// checkNames reports a link between hosts of which one does not exist: most likely a misspelling.
+func (n *Network) checkNames() error {
+	if n.checked == n.rules {
+		return nil
+	}
+	for _, r := range n.links {
+		for _, pattern := range []string{r.from, r.to} {
+			for part := range strings.SplitSeq(pattern, "|") {
+				if isName(part) && n.byName[part] == nil {
+					return fmt.Errorf("netsim: the link %s -> %s names a host %q that does not exist%s", r.from, r.to, part, n.hostList())
+				}
+			}
+		}
+	}
+	n.checked = n.rules
 	return nil
 }
 

@@ -59,7 +59,7 @@ type Quantiles struct {
 	Max float64 `json:"max"`
 }
 
-// FaultReport is a fault that the run's schedule held. Times are in seconds of virtual time; UntilS is
+// FaultReport is a fault that befell the run. Times are in seconds of virtual time; UntilS is
 // 0 if nothing ended the fault.
 type FaultReport struct {
 	Fault  string  `json:"fault"`
@@ -87,6 +87,9 @@ func report(s Scenario, mutant string, cfg *sim.Config, res *sim.Result) *Report
 		r.Params[p.Name] = p.Value.JSON()
 	}
 	for _, f := range res.Faults {
+		if !f.Begun() {
+			continue
+		}
 		r.Faults = append(r.Faults, FaultReport{f.Fault.String(), f.At.Seconds(), f.Until.Seconds(), f.Bites})
 	}
 	if r.Verdicts == nil {

@@ -82,6 +82,9 @@ type FaultRecord struct {
 	begun bool
 }
 
+// Begun reports whether the run came as far as the fault.
+func (r *FaultRecord) Begun() bool { return r.begun }
+
 // String is the fault with its times, as it stands in a failure's banner.
 func (r *FaultRecord) String() string {
 	if r.Until > 0 {

@@ -101,12 +101,14 @@ func (r *Result) Banner(files []string, replay string) string {
 			fmt.Fprintf(&b, "  %v\n", s)
 		}
 	}
-	if len(r.Faults) > 0 {
-		texts := make([]string, len(r.Faults))
-		for i, f := range r.Faults {
-			texts[i] = f.String()
+	var faults []string
+	for _, f := range r.Faults {
+		if f.Begun() {
+			faults = append(faults, f.String())
 		}
-		fmt.Fprintf(&b, "faults: %s\n", strings.Join(texts, " · "))
+	}
+	if len(faults) > 0 {
+		fmt.Fprintf(&b, "faults: %s\n", strings.Join(faults, " · "))
 	}
 	if len(files) > 0 {
 		fmt.Fprintf(&b, "files: %s\n", strings.Join(files, " · "))

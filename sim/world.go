@@ -70,9 +70,12 @@ func (w *World) RunFor(d time.Duration) {
 	if w.err != nil || w.partial {
 		return
 	}
-	if err := w.net.RunUntil(w.net.Now() + d); err != nil {
+	err := w.net.RunUntil(w.net.Now() + d)
+	if errors.Is(err, netsim.ErrInterrupted) {
 		w.partial = true
+		return
 	}
+	w.Fail(err)
 }
 
 // Interrupted reports whether the run was interrupted, so that RunFor has no effect any more.
@@ -192,7 +195,7 @@ func (w *World) takeDown() (leaked []string) {
 // pass lets virtual time pass during take-down; an interruption has no say in that.
 func (w *World) pass(d time.Duration) {
 	end := w.net.Now() + d
-	for w.net.RunUntil(end) != nil {
+	for errors.Is(w.net.RunUntil(end), netsim.ErrInterrupted) {
 		w.net.Resume()
 	}
 }

@@ -111,7 +111,11 @@ func (c *Conn) advance(now time.Duration, ack uint32, a *ackEvent) {
 		}
 		if s.bits&sacked == 0 {
 			a.delivered++
-			c.rackAdvance(now, s, a)
+			// The timestamp may tell that an earlier copy has arrived than the last. (That of an
+			// acknowledgement which only SACKs tells nothing, for it echoes an older segment.)
+			if s.bits&everRetrans == 0 || !a.echoes || seqGEQ(a.echo, c.timestamp(s.at)) {
+				c.rackAdvance(now, s)
+			}
 		}
 		f.pop()
 	}

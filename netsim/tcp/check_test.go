@@ -83,6 +83,7 @@ func (f *flight) check(c *Conn, must func(bool, string, ...any)) {
 			must(int32(i-f.hint) >= 0, "lost segment %d is before the hint %d", i, f.hint)
 		}
 	}
+	must(seqGEQ(f.fack, c.una) && seqLEQ(f.fack, c.nxt), "highest SACK %d, SND.UNA %d, SND.NXT %d", f.fack, c.una, c.nxt)
 	must(at == c.nxt, "scoreboard ends at %d, SND.NXT %d", at, c.nxt)
 	must(packets == f.packetsOut, "%d segments out, counted %d", packets, f.packetsOut)
 	must(sackedN == f.sackedOut, "%d segments SACKed, counted %d", sackedN, f.sackedOut)

@@ -147,8 +147,8 @@ func TestAbort(t *testing.T) {
 	require.Zero(t, k.b.c.Write([]byte("x")))
 }
 
-// RFC 9293 §3.6.1, RFC 6191 §2: a SYN that cannot be old may reuse a connection in TIME-WAIT. A FIN that
-// comes again is acknowledged again.
+// RFC 9293 §3.6.1, RFC 6191 §2: a SYN that cannot be old may reuse a connection in TIME-WAIT. A FIN
+// that comes again is acknowledged again.
 func TestTimeWait(t *testing.T) {
 	k := connected(t, Config{}, Config{})
 	for _, e := range k.ends {

@@ -135,7 +135,8 @@ func resolve[T int | time.Duration](err *error, name string, p *T, def, least, m
 		*p = def
 	}
 	if *p < least || *p > most {
-		*err = fmt.Errorf("tcp: Config.%s is %v: want %v to %v, or 0 for the default %v", name, *p, least, most, def)
+		*err = fmt.Errorf("tcp: Config.%s is %v: want %v to %v, or 0 for the default %v",
+			name, *p, least, most, def)
 	}
 }
 
@@ -174,8 +175,8 @@ func (s *Settings) resolve() error {
 		c.ReceiveBufferMax = c.ReceiveBuffer
 	}
 	if c.KeepAlive.Idle == 0 && c.KeepAlive != (KeepAlive{}) {
-		return fmt.Errorf("tcp: Config.KeepAlive.Idle is 0 with Interval %v and Count %d: want all zero, or Idle above 0",
-			c.KeepAlive.Interval, c.KeepAlive.Count)
+		return fmt.Errorf("tcp: Config.KeepAlive.Idle is 0 with Interval %v and Count %d: "+
+			"want all zero, or Idle above 0", c.KeepAlive.Interval, c.KeepAlive.Count)
 	}
 	var err error
 	resolve(&err, "MSS", &c.MSS, 1460, minSegment, 65495)
@@ -204,9 +205,9 @@ func (s *Settings) resolve() error {
 	return err
 }
 
-// windowScale is the shift that Linux announces for a buffer that may grow to this size: at most 14, and
-// one more than a 16-bit window needs (RFC 7323
-// §2.3), for half of its buffer is meant for overhead.
+// windowScale is the shift that Linux announces for a buffer that may grow to this size: at most 14,
+// and one more than a 16-bit window needs (RFC 7323 §2.3), for half of its buffer is meant for
+// overhead.
 func windowScale(buffer int) int8 {
 	return int8(min(max(bits.Len(uint(buffer))-15, 0), 14))
 }

@@ -44,8 +44,8 @@ func TestUnusedWindowStays(t *testing.T) {
 	require.EqualValues(t, 10, k.a.c.Info().Cwnd)
 }
 
-// RFC 2861 §3: after an idle period the window is halved for every timeout that passed, down to the initial
-// window, and the threshold remembers three quarters of it.
+// RFC 2861 §3: after an idle period the window is halved for every timeout that passed, down to the
+// initial window, and the threshold remembers three quarters of it.
 func TestIdleRestart(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		k := connected(t, Config{KeepIdleWindow: keep}, Config{})
@@ -91,8 +91,8 @@ func TestCubicCurve(t *testing.T) {
 	require.Greater(t, g.cwnd, uint32(1000), "past the plateau")
 }
 
-// RFC 9438 §4.3: with a small window it is no slower than Reno, which gains 0.53 segments per round trip
-// in equilibrium with β = 0.7.
+// RFC 9438 §4.3: with a small window it is no slower than Reno, which gains 0.53 segments per round
+// trip in equilibrium with β = 0.7.
 func TestCubicRenoFriendly(t *testing.T) {
 	g := congestion{cwnd: 14, ssthresh: 14, limited: true}
 	g.cubic.wMax = 20

@@ -152,7 +152,6 @@ func (w *world) carry(l *link, to int, seg *Segment) {
 
 // settle lets an end's user act on what has happened, and flushes.
 func (e *end) settle() {
-	e.check()
 	if e.user != nil {
 		e.user()
 	}

@@ -46,8 +46,11 @@ type Info struct {
 	DSACKs                  uint32 // segments that the peer says have arrived twice
 }
 
-// Info returns a snapshot.
+// Info returns a snapshot; a zero one if the connection has not been given to Init.
 func (c *Conn) Info() Info {
+	if c.s == nil {
+		return Info{}
+	}
 	n := &c.info
 	i := Info{
 		State: c.state,

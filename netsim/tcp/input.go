@@ -109,8 +109,8 @@ func (c *Conn) challenge(now time.Duration, out Output, seg *Segment) {
 	c.sendAck(now, out)
 }
 
-// noteDuplicate prepares the D-SACK for a segment that had arrived before: an acknowledgement of ours was
-// lost, so the next ones are not delayed.
+// noteDuplicate prepares the D-SACK for a segment that had arrived before: an acknowledgement of ours
+// was lost, so the next ones are not delayed.
 func (c *Conn) noteDuplicate(seg *Segment) {
 	if len(seg.Payload) == 0 || seqGEQ(seg.Seq, c.rcv.nxt) {
 		return

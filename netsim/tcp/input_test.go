@@ -48,8 +48,8 @@ func TestACKValidation(t *testing.T) {
 	require.Equal(t, 4, k.a.c.Readable())
 }
 
-// RFC 7323 §5.3 R1: a segment with an older timestamp is acknowledged and dropped; RST is exempt, and so is a
-// connection that has been idle for 24 days (§5.5).
+// RFC 7323 §5.3 R1: a segment with an older timestamp is acknowledged and dropped; RST is exempt, and
+// so is a connection that has been idle for 24 days (§5.5).
 func TestPAWS(t *testing.T) {
 	k := connected(t, Config{}, Config{})
 	old := func(s *Segment) { s.TSVal -= 10; s.Payload = []byte("old") }
@@ -62,7 +62,8 @@ func TestPAWS(t *testing.T) {
 	require.Equal(t, Closed, k.a.c.State())
 }
 
-// RFC 7323 §4.3: the timestamp to be echoed is that of the segment which fills the edge, not of the latest.
+// RFC 7323 §4.3: the timestamp to be echoed is that of the segment which fills the edge, not of the
+// latest.
 func TestTimestampEcho(t *testing.T) {
 	k := connected(t, Config{}, Config{})
 	first := k.a.c.seen.recent + 5

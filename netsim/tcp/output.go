@@ -139,8 +139,8 @@ func (c *Conn) next() (n uint32, fin, fits bool) {
 	return n, fin, need <= room
 }
 
-// nagleHolds reports whether Nagle's algorithm, in Minshall's variant, keeps a segment of n bytes back: it is
-// not full, and another such is unacknowledged.
+// nagleHolds reports whether Nagle's algorithm, in Minshall's variant, keeps a segment of n bytes
+// back: it is not full, and another such is unacknowledged.
 func (c *Conn) nagleHolds(n uint32, fin bool) bool {
 	return c.flags&nagle != 0 && !fin && n < c.segmentSize() && c.flight != nil &&
 		seqGT(c.small, c.una) && seqLEQ(c.small, c.nxt)
@@ -164,6 +164,7 @@ func (c *Conn) sendNew(now time.Duration, out Output, n uint32, fin bool) {
 	first := c.flight == nil
 	if first {
 		c.flight = c.pool.flight()
+		c.flight.fack = c.una
 		c.cc.resume(now, c.lastSend)
 		c.rtx.since = toMillis(now)
 	}
@@ -198,8 +199,8 @@ func (c *Conn) inFlight() int {
 }
 
 // retransmit sends segment i again, together with those behind it that fit into one segment with it
-// and have not been SACKed. It reports whether the peer's window had room for it: the first segment always
-// goes.
+// and have not been SACKed. It reports whether the peer's window had room for it: the first segment
+// always goes.
 func (c *Conn) retransmit(now time.Duration, out Output, i uint32) bool {
 	f := c.flight
 	s := f.at(i)

@@ -21,7 +21,8 @@ func TestInitialWindow(t *testing.T) {
 	require.True(t, k.data(k.a)[13].Flags.Has(PSH))
 }
 
-// RFC 896, in Minshall's variant: a segment that is not full waits while another such is unacknowledged.
+// RFC 896, in Minshall's variant: a segment that is not full waits while another such is
+// unacknowledged.
 func TestNagle(t *testing.T) {
 	k := connected(t, Config{Nagle: true}, Config{})
 	reader(k.b)

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// RFC 9293 §3.8.6.1: a window that stays closed is probed, with exponential backoff, and for as long as the peer
-// answers; when the reader reads, all arrives.
+// RFC 9293 §3.8.6.1: a window that stays closed is probed, with exponential backoff, and for as long
+// as the peer answers; when the reader reads, all arrives.
 func TestZeroWindow(t *testing.T) {
 	k := connected(t, Config{}, Config{ReceiveBuffer: 4000})
 	k.write(k.a, 10_000)
@@ -65,8 +65,8 @@ func TestPersistGivesUp(t *testing.T) {
 	}
 }
 
-// RFC 9293 §3.8.6.2.1: a window smaller than a segment is not cut to pieces at once, but used when nothing
-// better comes.
+// RFC 9293 §3.8.6.2.1: a window smaller than a segment is not cut to pieces at once, but used when
+// nothing better comes.
 func TestSmallWindow(t *testing.T) {
 	k := connected(t, Config{}, Config{})
 	k.inject(k.a, func(s *Segment) { s.Window = 2 }) // 256 bytes

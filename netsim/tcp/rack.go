@@ -35,14 +35,11 @@ func (r *rackMemory) reset() { *r = rackMemory{reordering: dupThresh, steps: 1} 
 func (s *sent) sentAfter(order uint32) bool { return int32(s.order-order) > 0 }
 
 // rackAdvance takes note that segment s has arrived (RFC 8985 §6.2 step 2).
-func (c *Conn) rackAdvance(now time.Duration, s *sent, a *ackEvent) {
+func (c *Conn) rackAdvance(now time.Duration, s *sent) {
 	k := &c.flight.rk
 	rtt := now - s.at
-	if s.bits&everRetrans != 0 {
-		early := a.echoes && seqLT(a.echo, c.timestamp(s.at))
-		if early || rtt < fromMicros(c.rtt.lowest.value()) {
-			return // it was not the last copy that arrived
-		}
+	if s.bits&everRetrans != 0 && rtt < fromMicros(c.rtt.lowest.value()) {
+		return // too soon for the last copy: it was an earlier one
 	}
 	k.advanced = true
 	k.rtt = rtt

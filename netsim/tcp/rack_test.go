@@ -37,8 +37,8 @@ func TestRACKReorderingWindow(t *testing.T) {
 	require.EqualValues(t, 1, k.a.c.Info().Retransmits)
 }
 
-// RFC 8985 §6.2 step 4: with reordering seen, the window is kept even in recovery; a D-SACK widens it, once per
-// round trip, and sixteen recoveries without one take it back.
+// RFC 8985 §6.2 step 4: with reordering seen, the window is kept even in recovery; a D-SACK widens
+// it, once per round trip, and sixteen recoveries without one take it back.
 func TestReorderingAdapts(t *testing.T) {
 	var r rackMemory
 	r.reset()
@@ -64,8 +64,8 @@ func TestReorderingAdapts(t *testing.T) {
 	require.EqualValues(t, 255, r.steps)
 }
 
-// RFC 8985 §3.3.1: a path that has been seen to reorder is not punished for it: what arrives three places late
-// is not sent again.
+// RFC 8985 §3.3.1: a path that has been seen to reorder is not punished for it: what arrives three
+// places late is not sent again.
 func TestReorderingTolerated(t *testing.T) {
 	k := connected(t, Config{}, Config{})
 	reader(k.b)

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// RFC 6675 §5, RFC 9937: one loss in a window is mended within a round trip, once, and costs CUBIC 30 % of the
-// window, Reno half.
+// RFC 6675 §5, RFC 9937: one loss in a window is mended within a round trip, once, and costs CUBIC 30
+// % of the window, Reno half.
 func TestFastRecovery(t *testing.T) {
 	for cc, want := range map[Congestion]uint32{CUBIC: 7, Reno: 5} {
 		k := connected(t, Config{Congestion: cc}, Config{})
@@ -87,8 +87,8 @@ func TestLimitedTransmit(t *testing.T) {
 	}
 }
 
-// RFC 3522 (Eifel): segments were late, not lost. The acknowledgement's timestamp tells, and the window is
-// restored.
+// RFC 3522 (Eifel): segments were late, not lost. The acknowledgement's timestamp tells, and the
+// window is restored.
 func TestEifelUndo(t *testing.T) {
 	k := connected(t, Config{}, Config{})
 	reader(k.b)
@@ -138,8 +138,8 @@ func TestDSACKUndo(t *testing.T) {
 	require.GreaterOrEqual(t, i.Cwnd, uint32(10))
 }
 
-// Lost messages are sent again together: what is short and follows what is sent again goes along, unless it has
-// been SACKed.
+// Lost messages are sent again together: what is short and follows what is sent again goes along,
+// unless it has been SACKed.
 func TestRetransmissionMerges(t *testing.T) {
 	k := connected(t, Config{}, Config{})
 	reader(k.b)

@@ -11,8 +11,8 @@ func toMicros(d time.Duration) micros {
 
 func fromMicros(m micros) time.Duration { return time.Duration(m) * time.Microsecond }
 
-// millis is a point in time in milliseconds since the run began, for what needs no finer grain. It wraps
-// after 49 days, which only matters to what compares times that far apart.
+// millis is a point in time in milliseconds since the run began, for what needs no finer grain. It
+// wraps after 49 days, which only matters to what compares times that far apart.
 type millis uint32
 
 func toMillis(t time.Duration) millis { return millis(t / time.Millisecond) }

@@ -53,7 +53,7 @@ func (c *Conn) sackBlock(now time.Duration, b Block, fack uint32, a *ackEvent) {
 				a.sackAt, a.sackTimed = s.at, true
 			}
 		}
-		c.rackAdvance(now, s, a)
+		c.rackAdvance(now, s)
 		f.markSacked(i)
 		f.fack = seqMax(f.fack, s.end)
 		a.dataSacked = true

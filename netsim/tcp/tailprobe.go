@@ -72,7 +72,6 @@ func (c *Conn) tailProbeAcked(a *ackEvent, ack uint32) {
 	case a.dsackProbe: // both copies have arrived: nothing was lost
 	case seqGT(ack, f.tlp.high):
 		// The probe has mended a loss, which must not go without a reduction (§7.4.2).
-		c.saveWindow()
 		c.cc.ssthresh = c.cc.reduced()
 		c.cc.cwnd = c.cc.ssthresh
 		c.cc.count = 0

@@ -55,8 +55,8 @@ func TestTailProbeNewData(t *testing.T) {
 	require.Equal(t, segs[1].Seq+1448, segs[2].Seq)
 }
 
-// RFC 8985 §7.4.2: a loss that the probe has mended reduces the window, for congestion it was; a probe whose
-// original had arrived does not.
+// RFC 8985 §7.4.2: a loss that the probe has mended reduces the window, for congestion it was; a
+// probe whose original had arrived does not.
 func TestTailProbeDetectsLoss(t *testing.T) {
 	for _, lost := range []bool{true, false} {
 		k := connected(t, Config{}, Config{})

@@ -79,8 +79,8 @@ func (c *Conn) enterLoss(now time.Duration) {
 	c.cc.timedOut(now, c.nxt)
 }
 
-// renege forgets all SACKs: the first segment has been SACKed, but is not acknowledged although nothing is
-// missing before it, so the peer has dropped it (RFC 2018 §8).
+// renege forgets all SACKs: the first segment has been SACKed, but is not acknowledged although
+// nothing is missing before it, so the peer has dropped it (RFC 2018 §8).
 func (c *Conn) renege() {
 	f := c.flight
 	for i := f.first; i != f.limit; i++ {

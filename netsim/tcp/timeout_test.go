@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// RFC 5681 §3.1, RFC 6298 §5.4: a timeout takes the window down to one segment and sends the first again; slow
-// start brings it back up to half of what was in flight.
+// RFC 5681 §3.1, RFC 6298 §5.4: a timeout takes the window down to one segment and sends the first
+// again; slow start brings it back up to half of what was in flight.
 func TestTimeout(t *testing.T) {
 	k := connected(t, Config{Congestion: Reno}, Config{})
 	reader(k.b)

@@ -49,8 +49,8 @@ func (w *receiveWindow) roundUp(n uint32) uint32 {
 	return (n + unit) &^ unit
 }
 
-// selectWindow is the window to offer now, without regard to what was offered before. It avoids the silly
-// window syndrome (RFC 9293 §3.8.6.2.2): a window of less than a segment, or of less than a
+// selectWindow is the window to offer now, without regard to what was offered before. It avoids the
+// silly window syndrome (RFC 9293 §3.8.6.2.2): a window of less than a segment, or of less than a
 // sixteenth of the buffer, is closed.
 func (c *Conn) selectWindow() uint32 {
 	w := &c.win
@@ -94,8 +94,8 @@ func (c *Conn) growWindow(n int) {
 	c.ack.quick = max(c.ack.quick, 1)
 }
 
-// measureReceiverRTT takes a sample of the round trip for right-sizing: by the timestamp that comes back, or
-// else by the time until a whole window has arrived.
+// measureReceiverRTT takes a sample of the round trip for right-sizing: by the timestamp that comes
+// back, or else by the time until a whole window has arrived.
 func (c *Conn) measureReceiverRTT(now time.Duration, seg *Segment) {
 	w := &c.win
 	if c.flags&useTS == 0 {

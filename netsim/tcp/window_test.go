@@ -47,8 +47,8 @@ func TestBackPressure(t *testing.T) {
 	require.InDelta(t, 50_000, total, 2000)
 }
 
-// RFC 9293 §3.8.6.2.2: the window does not open by less than it is worth. A reader that takes 100 bytes at
-// a time does not bring forth small segments.
+// RFC 9293 §3.8.6.2.2: the window does not open by less than it is worth. A reader that takes 100
+// bytes at a time does not bring forth small segments.
 func TestNoSillyWindow(t *testing.T) {
 	k := connected(t, Config{}, Config{ReceiveBuffer: 20_000})
 	bulk(k.a)

@@ -1,6 +1,7 @@
 package hop2
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"os/exec"
@@ -12,16 +13,16 @@ import (
 	"github.com/twohop/twohop/model"
 )
 
+var live = flag.Bool("live", false, "run the tests that need a real broker")
+
 // The scripts, the streams and pub/sub do on a real Redis what they do on miniredis: publish once, resume,
 // announce what was trimmed, survive a restart with data and announce one without.
 func TestLiveRedis(t *testing.T) {
-	if testing.Short() {
-		t.Skip("live")
+	if !*live {
+		t.Skip("needs redis-server: run with -live")
 	}
 	binary, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("there is no redis-server here")
-	}
+	require.NoError(t, err, "install redis-server (Debian package redis-server)")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	port := l.Addr().(*net.TCPAddr).Port
