@@ -23,6 +23,7 @@ type Conn struct {
 	err                 error // why it failed, if TCP does not know
 	dirty               bool  // the loop has been asked to look at it
 	aborting            bool  // the loop shall reset it
+	hard                bool  // Close resets it
 	readShut, writeShut bool
 	readSide, writeSide side
 
@@ -170,6 +171,10 @@ func (c *Conn) Close() error {
 }
 
 func (c *Conn) close() {
+	if c.hard {
+		c.abort()
+		return
+	}
 	c.state = stateClosed
 	if c.id != 0 {
 		c.proto.Close()

@@ -165,6 +165,9 @@ func (c *Conn) vanish() {
 		c.listener = nil
 	}
 	c.state, c.err = stateClosed, ErrHostDown
+	if t, ok := c.proto.(*tcp.Conn); ok {
+		t.Release()
+	}
 	c.proto = new(stream) // a closed one: nothing is left of it
 	c.setCritical(true)
 	c.readSide.wake(c.net)

@@ -164,7 +164,7 @@ func (c *Conn) delayAck(now time.Duration, out Output) {
 	a, cfg := &c.ack, &c.s.cfg
 	delay := a.ato.since(0)
 	if delay > cfg.DelayedAckMin {
-		most := 500 * time.Millisecond
+		most := longestAck
 		if a.bits&(interactive|ackPushed) != 0 {
 			most = cfg.DelayedAckMax
 		}

@@ -157,8 +157,9 @@ func (c Config) Settings() (*Settings, error) {
 
 const (
 	day        = 24 * time.Hour
-	maxBuffer  = 1 << 28 // well inside half of the sequence space
-	minSegment = 88      // what Linux takes for the least MSS
+	maxBuffer  = 1 << 28                // well inside half of the sequence space
+	minSegment = 88                     // what Linux takes for the least MSS
+	longestAck = 500 * time.Millisecond // RFC 9293 §3.8.6.3
 )
 
 func (s *Settings) resolve() error {
@@ -192,8 +193,9 @@ func (s *Settings) resolve() error {
 	resolve(&err, "MinRTO", &c.MinRTO, 200*time.Millisecond, time.Millisecond, time.Minute)
 	resolve(&err, "MaxRTO", &c.MaxRTO, 120*time.Second, c.MinRTO, day)
 	resolve(&err, "InitialRTO", &c.InitialRTO, time.Second, time.Millisecond, c.MaxRTO)
-	resolve(&err, "DelayedAckMin", &c.DelayedAckMin, 40*time.Millisecond, time.Millisecond, 500*time.Millisecond)
-	resolve(&err, "DelayedAckMax", &c.DelayedAckMax, max(200*time.Millisecond, c.DelayedAckMin), c.DelayedAckMin, 500*time.Millisecond)
+	resolve(&err, "DelayedAckMin", &c.DelayedAckMin, 40*time.Millisecond, time.Millisecond, longestAck)
+	resolve(&err, "DelayedAckMax", &c.DelayedAckMax,
+		max(200*time.Millisecond, c.DelayedAckMin), c.DelayedAckMin, longestAck)
 	resolve(&err, "UserTimeout", &c.UserTimeout, 0, 0, 365*day)
 	resolve(&err, "TimeWait", &c.TimeWait, time.Minute, time.Millisecond, day)
 	resolve(&err, "Tick", &c.Tick, 4*time.Millisecond, -day, time.Second)

@@ -146,8 +146,8 @@ func compareMessages(t *testing.T, cc Congestion, percent int) {
 	require.LessOrEqual(t, share, most+slack)
 }
 
-// Goal: fetching a small and a large response on a fresh connection takes as long as with a real
-// kernel. Method: connect, request, response; 30 seeds against ten measured fetches.
+// Goal: fetching a small and a large response on a fresh connection takes as long as with a kernel.
+// Method: connect, request, response; 30 seeds against ten measured fetches.
 func TestFetchesLikeKernel(t *testing.T) {
 	for _, cc := range []Congestion{CUBIC, Reno} {
 		for _, percent := range []int{0, 1} {

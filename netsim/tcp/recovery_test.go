@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// RFC 6675 §5, RFC 9937: one loss in a window is mended within a round trip, once, and costs CUBIC 30
-// % of the window, Reno half.
+// RFC 6675 §5, RFC 9937: one loss in a window is mended within a round trip, once, and costs CUBIC
+// three tenths of the window, Reno half.
 func TestFastRecovery(t *testing.T) {
 	for cc, want := range map[Congestion]uint32{CUBIC: 7, Reno: 5} {
 		k := connected(t, Config{Congestion: cc}, Config{})
