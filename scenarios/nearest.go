@@ -5,13 +5,14 @@ import (
 	"slices"
 )
 
-// nearest gives the names closest to one that was misspelt, at most three, the closest first.
+// nearest gives the names close enough to one that was misspelt, at most three, the closest first.
 func nearest(name string, known []string) []string {
-	sorted := slices.Clone(known)
-	slices.SortStableFunc(sorted, func(a, b string) int {
+	limit := max(2, len(name)/3)
+	near := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return distance(name, k) > limit })
+	slices.SortStableFunc(near, func(a, b string) int {
 		return cmp.Compare(distance(name, a), distance(name, b))
 	})
-	return sorted[:min(3, len(sorted))]
+	return near[:min(3, len(near))]
 }
 
 // distance is how many characters must be inserted, deleted or replaced to get from a to b

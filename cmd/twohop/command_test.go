@@ -45,6 +45,7 @@ func TestExitStatus(t *testing.T) {
 		{"no scenario", []string{"run"}, 2, "want the name of one scenario, have 0"},
 		{"unknown scenario", []string{"run", "chatt"}, 2, `unknown scenario: "chatt"; did you mean chat?`},
 		{"unknown listed", []string{"list", "chatt"}, 2, `unknown scenario: "chatt"; did you mean chat?`},
+		{"nothing like it", []string{"run", "zebra"}, 2, `unknown scenario: "zebra"; there are chat`},
 		{"unknown parameter", []string{"run", "chat", "--set", "cleints=1"}, 2, `unknown parameter of chat: "cleints"; did you mean clients`},
 		{"bad value", []string{"run", "chat", "--set", "loss=lots"}, 2, `parameter loss: "lots" is not allowed`},
 		{"no value", []string{"run", "chat", "--set", "loss"}, 2, "--set loss: want key=value"},
