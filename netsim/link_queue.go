@@ -7,10 +7,8 @@ import "time"
 // the queue but through the transmitter, a packet's whole future is known when it comes.
 type dropTail struct {
 	free    time.Duration // when the transmitter is done with all that was taken
-	waiting []queued      // a ring of the packets whose transmission has yet to begin
-	first   int           // the index of the oldest of them
-	packets int           // how many they are
-	bytes   int           // and of what size together
+	waiting ring[queued]  // the packets whose transmission has yet to begin
+	bytes   int           // their size together
 }
 
 // queued is a packet in the queue.
@@ -29,10 +27,12 @@ func (q *dropTail) take(now time.Duration, size int, rate int64, limit, packetLi
 		if limit == 0 {
 			limit = int(rate / int64(8*time.Second/defaultQueueTime))
 		}
-		if q.packets > 0 && (q.bytes+size > limit || packetLimit > 0 && q.packets >= packetLimit) {
+		packets := q.waiting.count
+		if packets > 0 && (q.bytes+size > limit || packetLimit > 0 && packets >= packetLimit) {
 			return 0, false
 		}
-		q.push(queued{starts, size})
+		q.waiting.push(queued{starts, size})
+		q.bytes += size
 	}
 	q.free = starts + transmitTime(size, rate)
 	return q.free, true
@@ -40,24 +40,9 @@ func (q *dropTail) take(now time.Duration, size int, rate int64, limit, packetLi
 
 // advance takes the packets out of the queue whose transmission has begun by now.
 func (q *dropTail) advance(now time.Duration) {
-	for q.packets > 0 && q.waiting[q.first].starts <= now {
-		q.bytes -= q.waiting[q.first].size
-		q.packets--
-		q.first = (q.first + 1) & (len(q.waiting) - 1)
+	for q.waiting.count > 0 && q.waiting.at(0).starts <= now {
+		q.bytes -= q.waiting.pop().size
 	}
-}
-
-// push appends to the ring, whose length is a power of two.
-func (q *dropTail) push(p queued) {
-	if q.packets == len(q.waiting) {
-		longer := make([]queued, max(8, 2*len(q.waiting)))
-		n := copy(longer, q.waiting[q.first:])
-		copy(longer[n:], q.waiting[:q.first])
-		q.waiting, q.first = longer, 0
-	}
-	q.waiting[(q.first+q.packets)&(len(q.waiting)-1)] = p
-	q.packets++
-	q.bytes += p.size
 }
 
 // transmitTime is how long it takes to transmit at a rate, rounded up to whole nanoseconds, so that no

@@ -46,7 +46,7 @@ func TestDropTailByHand(t *testing.T) {
 			require.Equal(t, c.done, done, "packet %d", i)
 		}
 		require.Equal(t, c.bytes, q.bytes, "packet %d", i)
-		require.Equal(t, c.packets, q.packets, "packet %d", i)
+		require.Equal(t, c.packets, q.waiting.count, "packet %d", i)
 	}
 }
 

@@ -43,13 +43,11 @@ type queue struct {
 	size int // events, those in lanes included
 }
 
-// lane is a sequence of events that are planned in order: a ring of those behind the first.
+// lane is a sequence of events that are planned in order: the first, and those behind it.
 type lane struct {
 	active bool          // the first is in the heap
 	last   time.Duration // the time of the last
-	ring   []event
-	first  int
-	count  int
+	behind ring[event]
 }
 
 func (q *queue) len() int     { return q.size }
@@ -61,8 +59,8 @@ func (q *queue) each(f func(*event)) {
 		e := &q.heap[i]
 		f(e)
 		if l := e.lane; l != nil {
-			for k := range l.count {
-				f(&l.ring[(l.first+k)&(len(l.ring)-1)])
+			for k := range l.behind.count {
+				f(l.behind.at(k))
 			}
 		}
 	}
@@ -76,7 +74,7 @@ func (q *queue) push(e event) {
 			l.active, l.last = true, e.at
 		case e.at >= l.last:
 			l.last = e.at
-			l.push(e)
+			l.behind.push(e)
 			return
 		default:
 			e.lane = nil // out of order: by itself
@@ -90,8 +88,8 @@ func (q *queue) pop() event {
 	q.size--
 	top := q.heap[0]
 	if l := top.lane; l != nil {
-		if l.count > 0 {
-			q.down(l.pop())
+		if l.behind.count > 0 {
+			q.down(l.behind.pop())
 			return top
 		}
 		l.active = false
@@ -143,24 +141,4 @@ func (q *queue) down(e event) {
 		i = least
 	}
 	h[i] = e
-}
-
-// push appends to the ring, whose length is a power of two.
-func (l *lane) push(e event) {
-	if l.count == len(l.ring) {
-		longer := make([]event, max(4, 2*len(l.ring)))
-		n := copy(longer, l.ring[l.first:])
-		copy(longer[n:], l.ring[:l.first])
-		l.ring, l.first = longer, 0
-	}
-	l.ring[(l.first+l.count)&(len(l.ring)-1)] = e
-	l.count++
-}
-
-func (l *lane) pop() event {
-	e := l.ring[l.first]
-	l.ring[l.first] = event{}
-	l.first = (l.first + 1) & (len(l.ring) - 1)
-	l.count--
-	return e
 }

@@ -93,7 +93,7 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 		files = append(files, o.pcap)
 	}
 	if o.out != "" {
-		written, err := o.write(report, res)
+		written, err := o.write(s, report, res)
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func (o *runOptions) createCapture() (*os.File, error) {
 }
 
 // write writes everything about the run into the output folder, and returns the files' names.
-func (o *runOptions) write(report *scenarios.Report, res *sim.Result) ([]string, error) {
+func (o *runOptions) write(s scenarios.Scenario, report *scenarios.Report, res *sim.Result) ([]string, error) {
 	files, err := res.WriteFiles(o.out)
 	if err != nil {
 		return files, fmt.Errorf("--out: %w", err)
@@ -203,7 +203,11 @@ func (o *runOptions) write(report *scenarios.Report, res *sim.Result) ([]string,
 		return files, fmt.Errorf("--out: %w", err)
 	}
 	files = append(files, result)
-	figures, err := plots.WriteAll(o.out, res.History)
+	var own []plots.Named
+	if s, ok := s.(scenarios.Illustrator); ok {
+		own = s.Figures(res.History)
+	}
+	figures, err := plots.WriteAll(o.out, res.History, own...)
 	if err != nil {
 		return files, fmt.Errorf("--out: %w", err)
 	}
