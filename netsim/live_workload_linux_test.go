@@ -21,13 +21,13 @@ type liveJob struct {
 }
 
 const (
-	liveMessage   = 200 // bytes
-	liveSmall     = 200
-	liveLarge     = 1 << 20
-	messagesPort  = ":7001"
-	fetchesPort   = ":7002"
-	fetchStagger  = 250 * time.Millisecond
-	liveRequest   = 90 // bytes, of which the first 8 are the size of the response
+	liveMessage  = 200 // bytes
+	liveSmall    = 200
+	liveLarge    = 1 << 20
+	messagesPort = ":7001"
+	fetchesPort  = ":7002"
+	fetchStagger = 250 * time.Millisecond
+	liveRequest  = 90 // bytes, of which the first 8 are the size of the response
 )
 
 // liveFetch is how long a fetch took: from the dial, and for the first byte from the request.

@@ -32,9 +32,6 @@ func (n *Network) RunUntil(end time.Duration) error {
 	}
 	for {
 		n.settle()
-		if n.interrupted.Load() {
-			return ErrInterrupted
-		}
 		for n.applyDue() {
 			if !n.due() && n.clock < end {
 				break // the hosts come to rest while the loop sleeps, or kick it
@@ -43,6 +40,9 @@ func (n *Network) RunUntil(end time.Duration) error {
 		}
 		if n.clock >= end {
 			return nil
+		}
+		if n.interrupted.Load() {
+			return ErrInterrupted
 		}
 		n.sleepUntil(min(end, n.nextStop()))
 	}

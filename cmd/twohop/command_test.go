@@ -52,6 +52,7 @@ func TestExitStatus(t *testing.T) {
 		{"unknown mutant", []string{"run", "chat", "--mutant", "no-resune"}, 2, `did you mean no-resume`},
 		{"bad seed", []string{"run", "chat", "--seed", "x"}, 2, `invalid argument "x" for "--seed"`},
 		{"bad repeat", []string{"run", "chat", "--repeat", "0"}, 2, "--repeat: 0 is not allowed: want 1 or more"},
+		{"bad capture", []string{"run", "chat", "--pcap", filepath.Join(file, "x")}, 2, "--pcap: "},
 		{"bad folder", []string{"run", "chat", "--out", filepath.Join(file, "x")}, 2, "--out: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -134,6 +135,25 @@ func TestOut(t *testing.T) {
 			require.True(t, json.Valid([]byte(line)), "%s: %s", name, line)
 		}
 	}
+}
+
+// Goal: --pcap writes a capture, and the run is the same with and without it.
+func TestPcap(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "net.pcapng")
+	status, with, _ := runChat(t, "--pcap", file, "--json")
+	require.Zero(t, status)
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Greater(t, len(data), 10000)
+	require.Equal(t, []byte{0x0a, 0x0d, 0x0d, 0x0a}, data[:4], "a pcapng file begins with a section header block")
+	status, without, _ := runChat(t, "--json")
+	require.Zero(t, status)
+	hash := func(report string) any {
+		var r map[string]any
+		require.NoError(t, json.Unmarshal([]byte(report), &r))
+		return r["trace_hash"]
+	}
+	require.Equal(t, hash(without), hash(with))
 }
 
 // Goal: the table for people has what they look for.

@@ -1,0 +1,235 @@
+package netsim_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/netsim/kernel"
+	"github.com/twohop/twohop/sim"
+)
+
+var live = flag.Bool("live", false, "run the tests that need a real kernel: Linux, root and /dev/net/tun")
+
+const (
+	liveDelay = 50 * time.Millisecond // one way
+	liveLimit = 80 * time.Second      // of wall time, for everything on the real kernel
+)
+
+// liveWork is done once on the kernel and, with different luck, liveWorlds times in simulation.
+var liveWork = liveJob{Connections: 8, Messages: 400, Interval: 20 * time.Millisecond, Small: 8, Large: 8}
+
+const liveWorlds = 25
+
+// observation is what a job measured, by connection and by fetch.
+type observation struct {
+	messages     []kernel.Distribution
+	small, large []liveFetch
+}
+
+// Goal: the same client and server, on the kernel of this machine and in simulation, take equally long.
+// Method: two network namespaces, joined by a forwarder with 50 ms of delay, without loss and with 2 % in
+// both directions. What is compared, and how far it may differ, is in compareStatistics.
+func TestLiveKernel(t *testing.T) {
+	if !*live {
+		t.Skip("needs root and /dev/net/tun: run with -live")
+	}
+	require.Zero(t, os.Geteuid(), "-live needs root: it makes network namespaces")
+	_, err := os.Stat("/dev/net/tun")
+	require.NoError(t, err, "-live needs /dev/net/tun: load the module tun, or pass the device into the container")
+
+	deadline := time.Now().Add(liveLimit)
+	server := startEndpoint(t, serverAddress, deadline)
+	client := startEndpoint(t, clientAddress, deadline)
+	path := startPath(client.tun, server.tun, liveDelay)
+	t.Cleanup(func() { require.NoError(t, path.close()) })
+
+	for _, loss := range []float64{0, 0.02} {
+		t.Run(fmt.Sprintf("%g %%", 100*loss), func(t *testing.T) {
+			path.setLoss(loss)
+			_, err := path.lateness()
+			require.NoError(t, err)
+			measured := observeKernel(t, server, client)
+			late, err := path.lateness()
+			require.NoError(t, err, "the forwarder")
+			require.NotEmpty(t, late)
+			noise := kernel.Distribution(late).Quantile(0.99)
+			t.Logf("the forwarder was late by %v (median), %v (p99), %v (most), over %d packets",
+				kernel.Distribution(late).Median(), noise, late[len(late)-1], len(late))
+			require.Less(t, noise, 10*time.Millisecond, "this machine is too busy to measure: its forwarder is late")
+			compareStatistics(t, measured, simulate(t, loss), loss, noise)
+		})
+	}
+}
+
+// observeKernel does the job once on the kernel.
+func observeKernel(t *testing.T, server, client *endpoint) observation {
+	fetches := client.do(t, endpointJob{Client: &liveWork}).Fetches
+	require.NotNil(t, fetches)
+	o := observation{small: fetches.Small, large: fetches.Large}
+	for _, r := range server.do(t, endpointJob{Receive: liveWork.Connections}).Received {
+		require.Empty(t, r.Err)
+		o.add(t, r)
+	}
+	return o
+}
+
+func (o *observation) add(t *testing.T, r liveResult) {
+	require.Len(t, r.Latencies, liveWork.Messages)
+	slices.Sort(r.Latencies)
+	o.messages = append(o.messages, r.Latencies)
+}
+
+// simulate does the job in many worlds, and pools what they observed.
+func simulate(t *testing.T, loss float64) observation {
+	var all observation
+	for seed := range uint64(liveWorlds) {
+		received := make(chan liveResult, liveWork.Connections)
+		var fetches *liveFetches
+		res := sim.Run(t, sim.Config{Seed: seed, DropTrace: true}, func(w *sim.World) error {
+			w.Link("*", "*", netsim.Link{Latency: liveDelay, Loss: loss})
+			shared := func() time.Duration { return time.Duration(time.Now().UnixNano()) }
+			w.Node("server", func(ctx context.Context, n *sim.Node) error {
+				return serveNode(ctx, n, shared, received)
+			})
+			w.Node("client", func(_ context.Context, n *sim.Node) (err error) {
+				dial := func(port string) (net.Conn, error) { return n.Dial("tcp", "server"+port) }
+				fetches, err = runClient(dial, shared, liveWork)
+				return err
+			})
+			w.RunFor(10 * time.Minute)
+			return nil
+		})
+		require.NoError(t, res.Err, "seed %d", seed)
+		require.NotNil(t, fetches, "seed %d: the client has not finished", seed)
+		all.small, all.large = append(all.small, fetches.Small...), append(all.large, fetches.Large...)
+		for range liveWork.Connections {
+			r := <-received
+			require.Empty(t, r.Err)
+			all.add(t, r)
+		}
+	}
+	return all
+}
+
+// serveNode runs the server on a node until the run is over.
+func serveNode(ctx context.Context, n *sim.Node, now clock, received chan liveResult) error {
+	messages, err := n.Listen("tcp", messagesPort)
+	if err != nil {
+		return err
+	}
+	fetches, err := n.Listen("tcp", fetchesPort)
+	if err != nil {
+		return err
+	}
+	// The channel is the test's, outside the bubble: a goroutine must not wait for it, and need not.
+	go runServer(messages, fetches, now, received)
+	<-ctx.Done()
+	_, _ = messages.Close(), fetches.Close() // they cannot fail, being open
+	return nil
+}
+
+// statistic is a number that sums up an observation.
+type statistic struct {
+	name string
+	of   func(o observation) float64
+	// tolerance is by how much, relative, the kernel may be outside of what chance allows; absolute is
+	// by how much in addition.
+	tolerance, absolute float64
+}
+
+// statistics lists what is compared. noise is how late the forwarder was.
+func statistics(loss float64, noise time.Duration) []statistic {
+	quantile := func(p float64) func(observation) float64 {
+		return func(o observation) float64 { return float64(kernel.Pool(o.messages...).Quantile(p)) }
+	}
+	median := func(fetches func(observation) []liveFetch, of func(liveFetch) time.Duration) func(observation) float64 {
+		return func(o observation) float64 {
+			var times kernel.Distribution
+			for _, f := range fetches(o) {
+				times = append(times, of(f))
+			}
+			return float64(kernel.Pool(times).Median())
+		}
+	}
+	small := func(o observation) []liveFetch { return o.small }
+	large := func(o observation) []liveFetch { return o.large }
+	both := func(o observation) []liveFetch { return slices.Concat(o.small, o.large) }
+	late := float64(noise)
+	all := []statistic{
+		{"p50 of messages", quantile(0.50), 0.02, late},
+		{"p90 of messages", quantile(0.90), 0.10, late},
+		{"p95 of messages", quantile(0.95), 0.10, late},
+		{"median of connect", median(both, func(f liveFetch) time.Duration { return f.Connect }), 0.02, 2 * late},
+		{"median of first byte", median(both, func(f liveFetch) time.Duration { return f.FirstByte }), 0.02, 2 * late},
+		{"median of 200 B", median(small, func(f liveFetch) time.Duration { return f.Total }), 0.02, 4 * late},
+		{"median of 1 MiB", median(large, func(f liveFetch) time.Duration { return f.Total }), 0.10, 16 * late},
+	}
+	if loss > 0 { // without loss, what is in the tail is the forwarder's
+		all = append(all,
+			statistic{"p99 of messages", quantile(0.99), 0.10, late},
+			statistic{"share later than 70 ms", func(o observation) float64 {
+				return kernel.Pool(o.messages...).Later(70 * time.Millisecond)
+			}, 0.20, 0})
+	}
+	return all
+}
+
+// compareStatistics asks of each statistic whether the kernel's could be one of the simulation's.
+//
+// How much a statistic of so few messages and fetches varies by chance is found by resampling (Efron,
+// Bootstrap Methods, 1979): as many connections and fetches as the kernel had are drawn, with replacement,
+// from all simulated ones, many times. Whole connections are drawn, since messages of one are not
+// independent. All but one in a thousand of these on either side span what chance allows; the kernel's may
+// be outside by the statistic's tolerance.
+func compareStatistics(t *testing.T, measured, simulated observation, loss float64, noise time.Duration) {
+	const resamples = 2000
+	luck := rand.New(rand.NewPCG(1, 2))
+	all := statistics(loss, noise)
+	values := make([][]float64, len(all))
+	for range resamples {
+		drawn := observation{
+			draw(luck, simulated.messages, len(measured.messages)),
+			draw(luck, simulated.small, len(measured.small)), draw(luck, simulated.large, len(measured.large)),
+		}
+		for i, s := range all {
+			values[i] = append(values[i], s.of(drawn))
+		}
+	}
+	for i, s := range all {
+		slices.Sort(values[i])
+		low, high := values[i][resamples/1000], values[i][resamples-1-resamples/1000]
+		got := s.of(measured)
+		text := fmt.Sprintf("%s: kernel %s, simulated %s, by chance %s to %s", s.name, inUnits(got), inUnits(s.of(simulated)), inUnits(low), inUnits(high))
+		t.Log(text)
+		if got < low*(1-s.tolerance) || got > high*(1+s.tolerance)+s.absolute {
+			t.Errorf("%s; allowed are %s to %s", text, inUnits(low*(1-s.tolerance)), inUnits(high*(1+s.tolerance)+s.absolute))
+		}
+	}
+}
+
+// draw draws n values with replacement.
+func draw[T any](luck *rand.Rand, from []T, n int) []T {
+	drawn := make([]T, n)
+	for i := range drawn {
+		drawn[i] = from[luck.IntN(len(from))]
+	}
+	return drawn
+}
+
+// inUnits writes a share as it is, and everything else as the nanoseconds that it is.
+func inUnits(v float64) string {
+	if v < 1 {
+		return fmt.Sprintf("%.4f", v)
+	}
+	return time.Duration(v).Round(10 * time.Microsecond).String()
+}
