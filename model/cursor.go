@@ -32,6 +32,15 @@ func (c Cursor) String() string {
 	return c.Epoch + ":" + strconv.FormatUint(c.Seq, 10)
 }
 
+// In names the position in a room's log for people, as "room#epoch:seq", or "room#seq" where no epoch
+// is known.
+func (c Cursor) In(room string) string {
+	if c.Epoch == "" {
+		return room + "#" + strconv.FormatUint(c.Seq, 10)
+	}
+	return room + "#" + c.String()
+}
+
 // ParseCursor reads the text form of a cursor, as a client sends it in Last-Event-ID. The empty
 // string is the zero cursor. Anything that String would not have written is an error.
 func ParseCursor(s string) (Cursor, error) {

@@ -15,6 +15,6 @@
 //
 // # Limitations
 //
-// A history does not say in which epoch of its room's log a position counts, so a run in which a log
-// lost its history is judged up to there only.
+// Where events do not name the epochs of their positions, a room in which a log lost its history is
+// judged up to there only. See [Room] for what it lets pass.
 package model

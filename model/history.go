@@ -9,20 +9,22 @@ type Kind string
 const (
 	// PublishCall: a publisher begins to publish. Room, ID.
 	PublishCall Kind = "publish"
-	// PublishOK: the publisher knows its message is in the log. Room, ID, Seq.
+	// PublishOK: the publisher knows its message is in the log. Room, ID, Epoch, Seq.
 	PublishOK Kind = "publish-ok"
 	// PublishUnknown: the publisher gave up; the message may or may not be in the log. Room, ID, Note.
 	PublishUnknown Kind = "publish-unknown"
-	// Connected: a client's connection attempt succeeded and its position is agreed. Seq is that
-	// position: the client is owed everything after it. Room, Seq, Transport; Resumed when the client
-	// brought a cursor and the server honoured it.
+	// Connected: a client's connection attempt succeeded and its position is agreed. Epoch and Seq are
+	// that position: the client is owed everything after it. Room, Epoch, Seq, Transport; Resumed when
+	// the client brought a cursor and the server honoured it.
 	Connected Kind = "connected"
-	// Disconnected: a client lost its connection. Room, Transport, Note (why).
+	// Disconnected: a client's connection ended. Room, Transport, Note (why). It need not have been
+	// lost: the Note is [NoteStopped] if the client itself ended it.
 	Disconnected Kind = "disconnected"
-	// Deliver: a client's application got a message. Room, Seq, ID, Transport.
+	// Deliver: a client's application got a message. Room, Epoch, Seq, ID, Transport.
 	Deliver Kind = "deliver"
-	// Discontinuity: a client was told that messages between its cursor and Seq are out of reach. It is
-	// owed everything after Seq. Room, Seq, Transport, Note.
+	// Discontinuity: a client was told that messages between its cursor and a new position are out of
+	// reach. It is owed everything after that. Room, Epoch, Seq, Transport, Note. Another Epoch than
+	// the client's says that the log the client was reading is gone.
 	Discontinuity Kind = "discontinuity"
 	// FaultBegin and FaultEnd: a fault takes hold and lets go. Note is the fault's text.
 	FaultBegin Kind = "fault-begin"
@@ -30,6 +32,10 @@ const (
 	// RunEnd: the run is over; whatever has not happened by now did not happen. It is the last event.
 	RunEnd Kind = "run-end"
 )
+
+// NoteStopped is the Note of a [Disconnected] that no fault and no server caused: the client's program
+// was told to stop. Counts and figures of lost connections leave it out.
+const NoteStopped = "client stopped"
 
 // Event is one entry of a [History].
 type Event struct {
@@ -39,8 +45,12 @@ type Event struct {
 	Time time.Duration `json:"t_ns"`
 	Kind Kind          `json:"kind"`
 	// Node is whose call or observation it is: a publisher, a client, or "" for the world's own.
-	Node      string `json:"node,omitempty"`
-	Room      string `json:"room,omitempty"`
+	Node string `json:"node,omitempty"`
+	Room string `json:"room,omitempty"`
+	// Epoch names the life of the room's log that Seq counts in; see [Cursor]. A room whose events name
+	// none has one log, which lives as long as the run. The events of one room either all name an
+	// epoch, of those that have a Seq, or none does.
+	Epoch     string `json:"epoch,omitempty"`
 	Seq       uint64 `json:"seq,omitempty"`
 	ID        string `json:"id,omitempty"`
 	Transport string `json:"transport,omitempty"`
@@ -48,6 +58,14 @@ type Event struct {
 	Peer    string `json:"peer,omitempty"`
 	Resumed bool   `json:"resumed,omitempty"`
 	Note    string `json:"note,omitempty"`
+}
+
+// Cursor is the position that e speaks of, in its room's log.
+func (e *Event) Cursor() Cursor { return Cursor{Epoch: e.Epoch, Seq: e.Seq} }
+
+// positioned reports whether events of this kind say a position in a log.
+func (k Kind) positioned() bool {
+	return k == PublishOK || k == Connected || k == Deliver || k == Discontinuity
 }
 
 // History is what publishers and clients called and saw during one run, in order of Step.

@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,9 +13,10 @@ import (
 )
 
 // story reads a history from lines such as these, one event each, all in room "r" unless they say
-// "@other" at the end. Steps count from 1, and a step takes a millisecond.
+// "@other" at the end. A position is "seq" or "epoch:seq". Steps count from 1, and a step takes a
+// millisecond.
 //
-//	p publish a | p ok a 1 | p unknown a | c connected 0 | c resumed 3 | c gone | c deliver 1 a | c gap 5 | end
+//	p publish a | p ok a 1 | p unknown a | c connected 0 | c resumed 3 | c gone | c deliver e1:1 a | c gap 5 | end
 func story(t *testing.T, text string) *model.History {
 	t.Helper()
 	h := &model.History{}
@@ -34,36 +36,53 @@ func story(t *testing.T, text string) *model.History {
 			err = fmt.Errorf("too few words")
 		default:
 			e.Node = words[0]
-			rest := strings.Join(words[2:], " ")
-			switch words[1] {
-			case "publish":
-				e.Kind = model.PublishCall
-				_, err = fmt.Sscan(rest, &e.ID)
-			case "ok":
-				e.Kind = model.PublishOK
-				_, err = fmt.Sscan(rest, &e.ID, &e.Seq)
-			case "unknown":
-				e.Kind = model.PublishUnknown
-				_, err = fmt.Sscan(rest, &e.ID)
-			case "connected", "resumed":
-				e.Kind, e.Resumed = model.Connected, words[1] == "resumed"
-				_, err = fmt.Sscan(rest, &e.Seq)
-			case "gone":
-				e.Kind = model.Disconnected
-			case "deliver":
-				e.Kind = model.Deliver
-				_, err = fmt.Sscan(rest, &e.Seq, &e.ID)
-			case "gap":
-				e.Kind = model.Discontinuity
-				_, err = fmt.Sscan(rest, &e.Seq)
-			default:
-				err = fmt.Errorf("no such verb")
-			}
+			err = read(&e, words[1], words[2:])
 		}
 		require.NoError(t, err, "line %q", line)
 		h.Events = append(h.Events, e)
 	}
 	return h
+}
+
+// read fills in the event that a verb and its arguments stand for.
+func read(e *model.Event, verb string, args []string) error {
+	id := func(i int) { e.ID = args[i] }
+	position := func(i int) (err error) {
+		epoch, seq, named := strings.Cut(args[i], ":")
+		if !named {
+			epoch, seq = "", args[i]
+		}
+		e.Epoch = epoch
+		e.Seq, err = strconv.ParseUint(seq, 10, 64)
+		return err
+	}
+	switch verb + " " + strconv.Itoa(len(args)) {
+	case "publish 1":
+		e.Kind = model.PublishCall
+		id(0)
+	case "ok 2":
+		e.Kind = model.PublishOK
+		id(0)
+		return position(1)
+	case "unknown 1":
+		e.Kind = model.PublishUnknown
+		id(0)
+	case "connected 1", "resumed 1":
+		e.Kind, e.Resumed = model.Connected, verb == "resumed"
+		return position(0)
+	case "gone 0":
+		e.Kind = model.Disconnected
+	case "deliver 2":
+		e.Kind = model.Deliver
+		id(1)
+		return position(0)
+	case "gap 1":
+		e.Kind = model.Discontinuity
+		return position(0)
+	default:
+		return fmt.Errorf("no verb %q with %d arguments", verb, len(args))
+	}
+	return nil
 }
 
 // The rules of a room, each with histories that keep it and that break it, at which step and why.
@@ -112,6 +131,33 @@ func TestValidate(t *testing.T) {
 		{"silent jump, then gone", "p publish a|p ok a 1|c connected 0|c connected 1|c gone", 5, "jumped from r#0 to r#1 at step 4"},
 		{"silent jump, then another", "p publish a|p ok a 1|c connected 0|c connected 1|c connected 0", 5, "jumped from r#0 to r#1 at step 4"},
 		{"silent jump to the end", "p publish a|p ok a 1|c connected 0|d connected 0|d connected 1|c connected 1|end", 7, `client "d" jumped`},
+		{"next epoch", "p publish a|p ok a e1:1|c connected e1:0|c deliver e1:1 a|p publish b|p ok b e2:1|c gap e2:0|c deliver e2:1 b|c gone|c resumed e2:1|end", 0, ""},
+		{"next epoch, after a new start", "p publish a|p ok a e1:1|c connected e1:1|c gone|c connected e2:0|c gap e2:0|end", 0, ""},
+		{"next epoch, its end", "p publish a|p publish b|p ok a e1:1|p ok b e2:1|c connected e1:0|c gap e2:1|end", 0, ""},
+		{"the same message in both epochs", "p publish a|c connected e1:0|c deliver e1:1 a|p ok a e2:1|c gap e2:0|c deliver e2:1 a", 0, ""},
+		{"an old epoch, told late", "p publish a|p publish b|p ok b e2:1|p ok a e1:1|c connected e1:0|c deliver e1:1 a", 0, ""},
+		{"on in the old epoch, where it is cached", "p publish a|p ok a e1:1|c connected e1:0|p publish b|p ok b e2:1|c deliver e1:1 a|c gap e2:0", 0, ""},
+		{"two epochs in two rooms", "p publish a|p ok a e1:1|p publish b@s|p ok b e2:1@s|c connected e1:0|c connected e2:0@s", 0, ""},
+		{"changes epoch silently", "p publish a|p ok a e1:1|c connected e1:1|p publish b|p ok b e2:1|c deliver e2:1 b", 6,
+			`client "c" saw r#e2:1, but had got to r#e1:1 and been told of no discontinuity`},
+		{"changes epoch silently, one ahead", "p publish a|p ok a e1:1|c connected e1:1|p publish b|p publish d|p ok b e2:1|c deliver e2:2 d", 7, "told of no discontinuity"},
+		{"changes epoch silently, at the same position", "p publish a|p ok a e1:1|p publish b|p ok b e2:1|c connected e1:1|c connected e2:1|p publish d|c deliver e2:2 d", 8,
+			"jumped from r#e1:1 to r#e2:1 at step 6 without a discontinuity"},
+		{"resumes in another epoch", "p publish a|p ok a e1:1|p publish b|p ok b e2:1|c connected e1:1|c resumed e2:1", 6, "resumed at r#e2:1, but had got to r#e1:1"},
+		{"told of the old epoch, connected in the new", "p publish a|p ok a e1:1|c connected e1:0|c connected e2:0|c gap e1:1", 5, "up to r#e1:1, but had connected at r#e2:0"},
+		{"new epoch announced in part", "p publish a|p publish b|p ok b e2:2|c connected e1:0|c connected e2:2|c gap e2:1", 6, "up to r#e2:1, but had connected at r#e2:2"},
+		{"new epoch, older than announced", "p publish a|c connected e1:0|c connected e2:1|c gap e3:0|end", 0, ""},
+		{"back within an epoch", "p publish a|p ok a e1:1|c connected e1:1|c gap e1:0", 4, "sent back from r#e1:1 to r#e1:0, but a log that lost messages begins a new epoch"},
+		{"back to an epoch that it left", "p publish a|p ok a e1:1|c connected e1:0|c gap e2:0|c gap e1:0", 5, "sent to r#e1:0, but had left that epoch"},
+		{"two messages at a position of an epoch", "p publish a|p publish b|p ok a e1:1|p ok a e2:1|p ok b e2:1", 5, `but message "a" is there`},
+		{"a message at two positions of an epoch", "p publish a|p publish b|p ok a e1:1|p ok b e2:1|p ok a e2:2|q ok a e2:3", 6, "but that message is at r#e2:2"},
+		{"a hole in the new epoch that nothing fills", "p publish a|p ok a e1:1|p ok a e2:2", 3, "takes 1 messages more than r#e2:0"},
+		{"connected ahead of the new epoch", "p publish a|p ok a e1:1|c connected e2:2", 3, "connected at r#e2:2, but that takes 2"},
+		{"seen in an epoch before it is published", "p publish a|p ok a e1:1|c connected e2:0|c deliver e2:1 b", 4, "nobody has called publish for"},
+		{"two epochs live at once", "p publish a|p ok a e1:1|c connected e2:0|p publish b|p ok b e2:1|p publish d|q ok d e1:2", 7,
+			`epochs "e1" and "e2" were appended to in turns: the one was there by step 2 and has a message whose publish was called at step 6, the other by step 3 and at step 4`},
+		{"two epochs live at once, seen by a client", "c connected e1:0|d connected e2:0|p publish a|p publish b|c deliver e1:1 a|d deliver e2:1 b", 6, "appended to in turns"},
+
 		{"silent jump back", "p publish a|p ok a 1|c connected 1|c connected 0|c deliver 1 a", 5, "jumped from r#1 to r#0"},
 	}
 	for _, tt := range tests {
@@ -138,6 +184,10 @@ func TestValidateUnknown(t *testing.T) {
 	require.Contains(t, v.Detail, "new epoch")
 	require.Zero(t, v.Step)
 
+	v = model.Validate(story(t, "p publish a|p ok a 1|c connected e1:0|c deliver e1:1 zzz|end"))
+	require.Equal(t, model.Unknown, v.Outcome)
+	require.Contains(t, v.Detail, `Epoch is "e1", but of the events of room "r" before it none named one`)
+
 	v = model.Validate(story(t, back+"|p ok x 1@other"))
 	require.Equal(t, model.Illegal, v.Outcome)
 	require.Equal(t, uint64(7), v.Step)
@@ -162,6 +212,8 @@ func TestRoomAfterRejection(t *testing.T) {
 		{Kind: model.PublishCall, Node: "p", Room: "r"},
 		{Kind: "nonsense", Node: "p", Room: "r"},
 		{Kind: model.Connected, Node: "c", Room: "r", Seq: 7},
+		{Kind: model.Connected, Node: "d", Room: "r", Epoch: "e9", Seq: 7},
+		{Kind: model.PublishOK, Node: "p", Room: "r", Epoch: "e9", Seq: 1, ID: "zzz"},
 	}
 	step := uint64(6)
 	for _, e := range rejected {
@@ -169,19 +221,20 @@ func TestRoomAfterRejection(t *testing.T) {
 		require.Error(t, r.Step(e), e.Kind)
 		step++
 	}
-	require.ErrorContains(t, r.Step(model.Event{Step: step - 1, Kind: model.RunEnd}), "step 13 after step 13")
+	require.ErrorContains(t, r.Step(model.Event{Step: step - 1, Kind: model.RunEnd}), "step 15 after step 15")
 
-	require.Equal(t, uint64(1), r.Len())
-	id, known := r.At(1)
+	require.Equal(t, uint64(1), r.Len(""))
+	id, known := r.At(model.Cursor{Seq: 1})
 	require.True(t, known)
 	require.Equal(t, "a", id)
-	_, known = r.At(0)
-	require.False(t, known)
-	_, known = r.At(2)
-	require.False(t, known)
-	seq, has := r.Position("c")
+	for _, nowhere := range []model.Cursor{{}, {Seq: 2}, {Epoch: "e9", Seq: 1}} {
+		_, known = r.At(nowhere)
+		require.False(t, known)
+	}
+	require.Zero(t, r.Len("e9"), "an epoch that was named in a rejected event only does not exist")
+	at, has := r.Position("c")
 	require.True(t, has)
-	require.Equal(t, uint64(1), seq)
+	require.Equal(t, model.Cursor{Seq: 1}, at)
 	_, has = r.Position("nobody")
 	require.False(t, has)
 
@@ -210,10 +263,18 @@ func TestWellFormed(t *testing.T) {
 		{with(func(e *model.Event) { e.Node = "" }), "Node is empty"},
 		{with(func(e *model.Event) { e.Room = "" }), "Room is empty"},
 		{with(func(e *model.Event) { e.Kind = model.PublishOK }), "ID is empty"},
+		{with(func(e *model.Event) { e.Epoch = "e1" }), `Epoch is "e1", but of the events of room "r" before it none named one`},
 	}
 	for _, tt := range tests {
 		require.ErrorContains(t, model.WellFormed(&model.History{Events: []model.Event{base, tt.second}}), tt.want)
 	}
+	named := with(func(e *model.Event) { e.Epoch, e.Step = "e1", 1 })
+	require.ErrorContains(t, model.WellFormed(&model.History{Events: []model.Event{named, with(func(*model.Event) {})}}),
+		`Epoch is "", but of the events of room "r" before it each named one`)
+	require.NoError(t, model.WellFormed(&model.History{Events: []model.Event{named,
+		with(func(e *model.Event) { e.Kind = model.Disconnected }), // has no position
+		{Step: 3, Kind: model.Deliver, Node: "c", Room: "s"},
+	}}))
 	end := model.Event{Step: 1, Kind: model.RunEnd}
 	require.ErrorContains(t, model.WellFormed(&model.History{Events: []model.Event{end, with(func(*model.Event) {})}}), "after run-end")
 	require.ErrorContains(t, model.WellFormed(nil), "no history")
@@ -230,29 +291,30 @@ func FuzzRoom(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 0, 2, 0, 1, 2, 3, 1, 1, 2})
 	kinds := []model.Kind{model.PublishCall, model.PublishOK, model.PublishUnknown, model.Connected, model.Disconnected,
 		model.Deliver, model.Discontinuity, model.FaultBegin, model.RunEnd, "nonsense"}
+	f.Add([]byte{0, 1, 1, 3, 2, 0, 5, 2, 1, 0, 4, 0, 6, 2, 64, 5, 5, 65, 1, 1, 65})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := model.NewRoom("r")
-		accepted := map[uint64]string{}
+		accepted := map[model.Cursor]string{}
 		for i := 0; i+2 < len(data); i += 3 {
 			who := data[i+1]
 			e := model.Event{
 				Step: uint64(i + 1), Kind: kinds[int(data[i])%len(kinds)], Room: "r",
 				Node: string('a' + rune(who%3)), ID: string('A' + rune(who/3%8)), Resumed: who >= 128,
-				Seq: uint64(data[i+2]),
+				Epoch: []string{"", "e1", "e2", "e3"}[data[i+2]/64], Seq: uint64(data[i+2] % 64),
 			}
-			if e.Seq > 250 {
-				e.Seq = ^uint64(0) - uint64(data[i+2]-250)
+			if e.Seq > 60 {
+				e.Seq = ^uint64(0) - e.Seq + 61
 			}
-			before := r.Len()
+			before := r.Len(e.Epoch)
 			if err := r.Step(e); err != nil {
-				require.Equal(t, before, r.Len(), "%v: %v", e, err)
+				require.Equal(t, before, r.Len(e.Epoch), "%v: %v", e, err)
 				continue
 			}
 			if e.Kind == model.PublishOK || e.Kind == model.Deliver {
-				accepted[e.Seq] = e.ID
+				accepted[e.Cursor()] = e.ID
 			}
-			for seq, id := range accepted {
-				got, known := r.At(seq)
+			for at, id := range accepted {
+				got, known := r.At(at)
 				require.True(t, known)
 				require.Equal(t, id, got)
 			}

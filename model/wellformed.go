@@ -10,13 +10,15 @@ import (
 // do not say whose they are. Such a history is its recorder's fault, and no system's, so a property
 // must answer [Unknown] to it. A nil error says nothing about what the system did.
 //
-// Steps increase from 1 (to 2^63-1 at most), Time never goes back, [RunEnd] is last if it is there, and every event names
-// its room and node as its kind demands.
+// Steps increase from 1 (to 2^63-1 at most), Time never goes back, [RunEnd] is last if it is there,
+// every event names its room and node as its kind demands, and of a room's events that have a position
+// either all name its epoch or none does: the one without might be in any life of the log.
 func WellFormed(h *History) error {
 	if h == nil {
 		return errors.New("no history")
 	}
 	var last Event
+	named := map[string]bool{} // by room, whether its positions name their epochs
 	for i := range h.Events {
 		e := &h.Events[i]
 		switch {
@@ -31,6 +33,14 @@ func WellFormed(h *History) error {
 		}
 		if err := wellFormed(e); err != nil {
 			return fmt.Errorf("step %d: %w", e.Step, err)
+		}
+		if e.Kind.positioned() {
+			before, known := named[e.Room]
+			if known && before != (e.Epoch != "") {
+				return fmt.Errorf("step %d: %s: Epoch is %q, but of the events of room %q before it %s named one",
+					e.Step, e.Kind, e.Epoch, e.Room, map[bool]string{true: "each", false: "none"}[before])
+			}
+			named[e.Room] = e.Epoch != ""
 		}
 		last = *e
 	}

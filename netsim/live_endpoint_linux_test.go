@@ -67,15 +67,29 @@ func TestLiveEndpoint(t *testing.T) {
 		require.NoError(t, err)
 		go runServer(messages, fetches, monotonic, received)
 	}
-	in, out := json.NewDecoder(control), json.NewEncoder(control)
+	jobs := make(chan endpointJob)
+	go readJobs(control, jobs)
+	for job := range jobs {
+		require.NoError(t, json.NewEncoder(control).Encode(job.do(received)))
+	}
+}
+
+// readJobs reads jobs, and ends the process when there will be no more, whatever it is doing: what it waits
+// for may never come when the test is gone, and the network with it.
+func readJobs(control *net.UnixConn, jobs chan<- endpointJob) {
+	in := json.NewDecoder(control)
 	for {
 		var job endpointJob
 		if err := in.Decode(&job); err != nil {
-			return // it was the last
+			os.Exit(endpointDone)
 		}
-		require.NoError(t, out.Encode(job.do(received)))
+		jobs <- job
 	}
 }
+
+// endpointDone is the exit status of an endpoint that has ended as it should. Package testing does not
+// let a test exit with 0.
+const endpointDone = 3
 
 func (job *endpointJob) do(received <-chan liveResult) (result endpointResult) {
 	for range job.Receive {
@@ -137,7 +151,8 @@ func startEndpoint(t *testing.T, address string, deadline time.Time) *endpoint {
 	require.NoError(t, errors.Join(e.cmd.Start(), theirs.Close()), "a process in a network namespace of its own")
 	t.Cleanup(func() {
 		_ = e.control.Close() // which tells it to end
-		if err := e.cmd.Wait(); err != nil {
+		err := e.cmd.Wait()
+		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != endpointDone {
 			t.Errorf("endpoint %s: %v\n%s", address, err, e.output.String())
 		}
 	})
@@ -168,7 +183,7 @@ func (e *endpoint) receiveFile() (int, error) {
 
 // do has the endpoint do a job.
 func (e *endpoint) do(t *testing.T, job endpointJob) endpointResult {
-	require.NoError(t, json.NewEncoder(e.control).Encode(job))
+	require.NoError(t, json.NewEncoder(e.control).Encode(job), "the endpoint has ended")
 	var result endpointResult
 	require.NoError(t, e.in.Decode(&result), "the endpoint's answer")
 	require.Empty(t, result.Err)

@@ -107,7 +107,9 @@ func startPath(a, b int, delay time.Duration) *livePath {
 			runtime.LockOSThread()
 			realTime := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
 			err := unix.SchedSetAttr(0, &realTime, 0)
-			if err == nil {
+			if err != nil {
+				err = fmt.Errorf("a thread in real time: %w", err)
+			} else {
 				err = p.forward(i)
 			}
 			if err != nil {

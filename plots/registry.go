@@ -15,14 +15,25 @@ var histories = []struct {
 	{"delivery-cdf", DeliveryCDF},
 }
 
-// WriteAll draws every figure of a history into a folder, as PNG and SVG, and returns the files' paths.
-func WriteAll(dir string, h *model.History) ([]string, error) {
-	var files []string
+// Named is a figure with the name of its files, as [Save] takes it.
+type Named struct {
+	Name   string
+	Figure *Figure
+}
+
+// WriteAll draws every figure that a history has into a folder, and those that are given besides, as PNG
+// and SVG. It returns the files' paths.
+func WriteAll(dir string, h *model.History, more ...Named) ([]string, error) {
+	var figures []Named
 	for _, f := range histories {
-		if err := Save(dir, f.name, f.draw(h)); err != nil {
+		figures = append(figures, Named{f.name, f.draw(h)})
+	}
+	var files []string
+	for _, f := range append(figures, more...) {
+		if err := Save(dir, f.Name, f.Figure); err != nil {
 			return files, err
 		}
-		files = append(files, filepath.Join(dir, f.name+".png"), filepath.Join(dir, f.name+".svg"))
+		files = append(files, filepath.Join(dir, f.Name+".png"), filepath.Join(dir, f.Name+".svg"))
 	}
 	return files, nil
 }

@@ -16,7 +16,8 @@
 //
 // # Limitations
 //
-// A history does not name the epochs of a room's log. Where a client was sent back in a log, which
-// only a new epoch explains, [NoLoss] and [Conforms] answer Unknown for the room. A new epoch that
-// sends no client back goes unnoticed, and its positions are taken for those of the old one.
+// Where events do not name the epochs of a room's log, there is taken to be one. If a client was sent
+// back in it, which only a new epoch explains, [NoLoss] and [Conforms] answer Unknown for the room. A
+// new epoch that sends no client back goes unnoticed then, and its positions are taken for those of the
+// old one. A room in which some events name epochs and some do not is not judged at all.
 package properties

@@ -14,16 +14,21 @@ import (
 const DefaultLimit = 10 * time.Second
 
 // Linearizable: the log of each room behaves as one list that messages are appended to one at a time,
-// each at some moment between the call of publish and its return.
+// each at some moment between the call of publish and its return; or, if it loses its history, as one
+// such list after another, each with its epoch.
 //
-// Formally, per room: there is a total order of its operations that keeps the order of those that do
+// Formally, per room and epoch: there is a total order of its operations that keeps the order of those that do
 // not overlap, and in which each operation's result is that of a single append-only log. The
 // operations are append(ID), from PublishCall to PublishOK, which returns the position; append(ID)
 // with unknown outcome, which may take effect at any time after its call, or never; and read(Seq) = ID
-// at the step of each Deliver. Appending an ID again changes nothing and returns the same position.
+// at the step of each Deliver. Appending an ID again changes nothing and returns the same position. A
+// publish that returned from another epoch has, in this one, an unknown outcome. And per room: of two
+// epochs, one was first named by an event after the last call of a publish whose message was seen in the
+// other, so that they can have lived one after the other.
 //
 // It does not cover which messages a client has a right to see, when, or in what order, but for one
-// thing: nobody sees a message before its publish was called. With no append completed and nothing
+// thing: nobody sees a message before its publish was called. Nor does it see that two epochs were
+// appended to in turns where only messages that nobody saw would show it. With no append completed and nothing
 // delivered there is nothing to check, and the verdict is Unknown.
 //
 // Porcupine makes the decision. If that takes longer than [DefaultLimit] of wall-clock time, the
@@ -45,9 +50,9 @@ func linearizable(limit time.Duration) model.Property {
 }
 
 func checkLinearizable(h *model.History, deadline time.Time, limit time.Duration) model.Verdict {
-	logs := roomLogs(h.Events)
 	appends := 0
 	var observations []uint64 // steps
+	logs := roomLogs(h.Events)
 	for _, l := range logs {
 		appends += len(l.appends)
 		observations = append(observations, l.observations...)
@@ -55,8 +60,8 @@ func checkLinearizable(h *model.History, deadline time.Time, limit time.Duration
 	if len(observations) == 0 {
 		return unknown("nothing to check: no publish returned and nothing was delivered")
 	}
-	what := fmt.Sprintf("%d appends and %d observed positions of %d rooms", appends, len(observations), len(logs))
-	switch decide(logs, deadline) {
+	what := fmt.Sprintf("%d appends and %d observed positions of %d logs", appends, len(observations), len(logs))
+	switch decide(h.Events, deadline) {
 	case porcupine.Unknown:
 		return unknown("not decided within %v of wall-clock time: %s", limit, what)
 	case porcupine.Ok:
@@ -66,13 +71,19 @@ func checkLinearizable(h *model.History, deadline time.Time, limit time.Duration
 	return explain(h, observations, deadline)
 }
 
-// decide asks Porcupine about all rooms at once. The deadline is wall-clock time.
-func decide(logs []*roomLog, deadline time.Time) porcupine.CheckResult {
+// decide asks whether the lives of the rooms' logs came one after the other, and Porcupine about all
+// logs at once. The deadline is wall-clock time.
+func decide(events []model.Event, deadline time.Time) porcupine.CheckResult {
+	for _, r := range livesOf(events) {
+		if _, _, found := r.inTurns(); found {
+			return porcupine.Illegal
+		}
+	}
 	left := time.Until(deadline)
 	if left <= 0 { // which Porcupine would take for no limit
 		return porcupine.Unknown
 	}
-	return porcupine.CheckOperationsTimeout(logModel(logs), nil, left)
+	return porcupine.CheckOperationsTimeout(logModel(roomLogs(events)), nil, left)
 }
 
 // explain finds the first step of a history that is not linearizable: the first up to which it is not.
@@ -82,7 +93,7 @@ func explain(h *model.History, observations []uint64, deadline time.Time) model.
 	lo, hi, exact := 0, len(observations)-1, true // the answer is in observations[lo..hi]
 	for lo < hi && exact {
 		mid := lo + (hi-lo)/2
-		switch decide(roomLogs(upTo(h, observations[mid])), deadline) {
+		switch decide(upTo(h, observations[mid]), deadline) {
 		case porcupine.Ok:
 			lo = mid + 1
 		case porcupine.Illegal:
@@ -119,9 +130,10 @@ func upTo(h *model.History, step uint64) []model.Event {
 // contradiction says why the last of events fits no order in which the ones before it fit.
 func contradiction(events []model.Event) string {
 	last := events[len(events)-1]
-	what := fmt.Sprintf("client %q saw %s#%d as message %q", last.Node, last.Room, last.Seq, last.ID)
+	at := last.Cursor()
+	what := fmt.Sprintf("client %q saw %s as message %q", last.Node, at.In(last.Room), last.ID)
 	if last.Kind == model.PublishOK {
-		what = fmt.Sprintf("publisher %q was told %s#%d for message %q", last.Node, last.Room, last.Seq, last.ID)
+		what = fmt.Sprintf("publisher %q was told %s for message %q", last.Node, at.In(last.Room), last.ID)
 	}
 	called := map[string]bool{}
 	for _, e := range events[:len(events)-1] {
@@ -132,16 +144,22 @@ func contradiction(events []model.Event) string {
 		case model.PublishCall:
 			called[e.ID] = true
 		case model.PublishOK, model.Deliver:
-			if e.Seq == last.Seq && e.ID != last.ID {
+			if e.Epoch == at.Epoch && e.Seq == at.Seq && e.ID != last.ID {
 				return fmt.Sprintf("%s, but at step %d message %q was there", what, e.Step, e.ID)
 			}
-			if e.ID == last.ID && e.Seq != last.Seq {
-				return fmt.Sprintf("%s, but at step %d it was at %s#%d", what, e.Step, e.Room, e.Seq)
+			if e.Epoch == at.Epoch && e.Seq != at.Seq && e.ID == last.ID {
+				return fmt.Sprintf("%s, but at step %d it was at %s", what, e.Step, e.Cursor().In(e.Room))
 			}
 		}
 	}
 	if !called[last.ID] {
 		return what + ", which nobody had called publish for"
+	}
+	r := livesOf(events)[last.Room]
+	if a, b, found := r.inTurns(); found {
+		return fmt.Sprintf("%s, but then epochs %q and %q were appended to in turns: the one was there by step %d and has a message whose "+
+			"publish was called at step %d, the other by step %d and at step %d", what, a, b,
+			r.epochs[a].began, r.epochs[a].newest, r.epochs[b].began, r.epochs[b].newest)
 	}
 	return fmt.Sprintf("%s, but no order of the %d messages published so far puts it there and keeps to when their publishes were called and returned",
 		what, len(called))

@@ -4,9 +4,11 @@ import "github.com/twohop/twohop/model"
 
 // NoDuplicate: no client's application gets a message twice.
 //
-// Formally: for any two Deliver events d1, d2 of one client and room, d1.Seq ≠ d2.Seq and
-// d1.ID ≠ d2.ID. Positions are compared since the client was last sent back in the log by a
-// Discontinuity, which begins a new epoch, and IDs (but the empty one) throughout.
+// Formally: for any two Deliver events d1, d2 of one client and room, (d1.Epoch, d1.Seq) ≠
+// (d2.Epoch, d2.Seq) and d1.ID ≠ d2.ID. IDs (but the empty one) are compared across epochs too: a
+// message that was published again into a log that had forgotten it is still the same to the client.
+// Where events name no epochs, positions are compared since the client was last sent back in the log by
+// a Discontinuity, which begins a new one.
 //
 // It does not cover what reached the client and was dropped before its application saw it, nor a
 // publisher's duplicate that got an ID of its own. With no delivery there is nothing to check, and the
@@ -16,7 +18,7 @@ func NoDuplicate() model.Property { return property{"NoDuplicate", checkNoDuplic
 // receipts is what one subscription has got.
 type receipts struct {
 	position position
-	bySeq    map[uint64]uint64 // position to the step of its delivery, in the present epoch
+	byCursor map[model.Cursor]uint64 // position to the step of its delivery
 	byID     map[string]*model.Event
 }
 
@@ -31,11 +33,11 @@ func checkNoDuplicate(h *model.History) model.Verdict {
 		sub := subscription{e.Node, e.Room}
 		r := subs[sub]
 		if r == nil {
-			r = &receipts{bySeq: map[uint64]uint64{}, byID: map[string]*model.Event{}}
+			r = &receipts{byCursor: map[model.Cursor]uint64{}, byID: map[string]*model.Event{}}
 			subs[sub] = r
 		}
 		if r.position.move(e) {
-			clear(r.bySeq)
+			clear(r.byCursor)
 		}
 		if e.Kind != model.Deliver {
 			continue
@@ -52,14 +54,15 @@ func checkNoDuplicate(h *model.History) model.Verdict {
 }
 
 func (r *receipts) take(sub subscription, e *model.Event) model.Verdict {
-	if first, again := r.bySeq[e.Seq]; again {
-		return illegal(e.Step, "%v saw %s#%d again, as %q; it had it since step %d", sub, e.Room, e.Seq, e.ID, first)
+	at := e.Cursor()
+	if first, again := r.byCursor[at]; again {
+		return illegal(e.Step, "%v saw %s again, as %q; it had it since step %d", sub, at.In(e.Room), e.ID, first)
 	}
 	if first := r.byID[e.ID]; first != nil {
-		return illegal(e.Step, "%v saw message %q again, as %s#%d; it had it as %s#%d since step %d",
-			sub, e.ID, e.Room, e.Seq, e.Room, first.Seq, first.Step)
+		return illegal(e.Step, "%v saw message %q again, as %s; it had it as %s since step %d",
+			sub, e.ID, at.In(e.Room), first.Cursor().In(e.Room), first.Step)
 	}
-	r.bySeq[e.Seq] = e.Step
+	r.byCursor[at] = e.Step
 	if e.ID != "" {
 		r.byID[e.ID] = e
 	}

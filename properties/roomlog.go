@@ -11,13 +11,16 @@ import (
 	"github.com/twohop/twohop/model"
 )
 
-// roomLog is what a history says of one room's log, as the operations that Porcupine is given.
+// roomLog is what a history says of the log of one room's epoch, as the operations that Porcupine is
+// given.
 //
 // They are fewer than the events, without being weaker:
 //
 //   - The calls of publish for one ID are one append: from the first call to the first return. What the
 //     call appends it appends in that time, whichever of the calls did it, and all others change
-//     nothing. Each further return is a read.
+//     nothing. Each further return is a read. A call may append to the logs of several epochs, since
+//     its publisher tries until it is answered: for those that it did not return from, its outcome is
+//     unknown.
 //   - Of reads that agree (same position, same ID) only the first is kept. Whether a read holds depends
 //     on the log up to its position only, and that never changes once it is written: in any linear
 //     order, a later read can be put right behind the place of the first.
@@ -29,7 +32,6 @@ import (
 // them, so any of them fits wherever one that was called later does, and it is enough to try them in
 // the order of their calls. Those left over never took effect.
 type roomLog struct {
-	room         string
 	appends      []operation // by step of the call
 	reads        []operation // by step
 	want         map[uint64]string
@@ -56,30 +58,38 @@ type operation struct {
 
 const never = math.MaxInt64
 
-// roomLogs reads a well-formed history, and gives its rooms by name.
+// roomLogs reads a well-formed history, and gives the logs by room and epoch, in order of name.
 func roomLogs(events []model.Event) []*roomLog {
-	logs := map[string]*roomLog{}
+	type key struct{ room, epoch string }
+	logs := map[key]*roomLog{}
+	byRoom := map[string][]*roomLog{}
+	var sorted []key
+	for i := range events {
+		e := &events[i]
+		if k := (key{e.Room, e.Epoch}); logs[k] == nil && (e.Kind == model.PublishOK || e.Kind == model.Deliver) {
+			logs[k] = &roomLog{want: map[uint64]string{}, byID: map[string]int{}, at: map[string]uint64{}, seen: map[read]bool{}}
+			byRoom[e.Room] = append(byRoom[e.Room], logs[k])
+			sorted = append(sorted, k)
+		}
+	}
 	for i := range events {
 		e := &events[i]
 		switch e.Kind {
-		case model.PublishCall, model.PublishOK, model.Deliver:
-		default:
-			continue
+		case model.PublishCall:
+			for _, l := range byRoom[e.Room] {
+				l.take(e)
+			}
+		case model.PublishOK, model.Deliver:
+			logs[key{e.Room, e.Epoch}].take(e)
 		}
-		l := logs[e.Room]
-		if l == nil {
-			l = &roomLog{room: e.Room, want: map[uint64]string{}, byID: map[string]int{}, at: map[string]uint64{}, seen: map[read]bool{}}
-			logs[e.Room] = l
-		}
-		l.take(e)
 	}
-	sorted := make([]*roomLog, 0, len(logs))
-	for _, l := range logs {
-		l.fillHoles()
-		sorted = append(sorted, l)
+	slices.SortFunc(sorted, func(a, b key) int { return cmp.Or(cmp.Compare(a.room, b.room), cmp.Compare(a.epoch, b.epoch)) })
+	all := make([]*roomLog, len(sorted))
+	for i, k := range sorted {
+		all[i] = logs[k]
+		all[i].fillHoles()
 	}
-	slices.SortFunc(sorted, func(a, b *roomLog) int { return cmp.Compare(a.room, b.room) })
-	return sorted
+	return all
 }
 
 func (l *roomLog) take(e *model.Event) {
@@ -160,7 +170,7 @@ type input struct {
 	op  operation
 }
 
-// logModel is Porcupine's model of several rooms' logs, one partition each. It brings its own history.
+// logModel is Porcupine's model of several logs, one partition each. It brings its own history.
 func logModel(logs []*roomLog) porcupine.Model {
 	return porcupine.Model{
 		Partition: func([]porcupine.Operation) [][]porcupine.Operation {
@@ -182,7 +192,7 @@ func logModel(logs []*roomLog) porcupine.Model {
 	}
 }
 
-// operations gives the room's operations with steps as times: unlike virtual times, they never tie,
+// operations gives the log's operations with steps as times: unlike virtual times, they never tie,
 // so that Porcupine's closed intervals mean what they should.
 func (l *roomLog) operations() []porcupine.Operation {
 	lanes := map[string]int{}

@@ -2,6 +2,7 @@ package properties_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +14,10 @@ import (
 )
 
 // story reads a history from events separated by bars, in room "room-1" unless they end with "@" and
-// another room's name. Steps count from 1, and a step takes a millisecond.
+// another room's name. A position is "seq" or "epoch:seq". Steps count from 1, and a step takes a
+// millisecond.
 //
-//	p publish a | p ok a 1 | p unknown a | c connected 0 | c resumed 3 | c gone | c deliver 1 a | c gap 5 | end
+//	p publish a | p ok a 1 | p unknown a | c connected 0 | c resumed 3 | c gone | c deliver e1:1 a | c gap 5 | end
 func story(t testing.TB, text string) *model.History {
 	t.Helper()
 	h := &model.History{}
@@ -42,24 +44,36 @@ func event(words []string, room string) (model.Event, error) {
 	e := model.Event{Node: words[0], Room: room, Transport: "ws"}
 	verbs := map[string]struct {
 		kind model.Kind
-		args []any
+		args string // i for ID, p for position
 	}{
-		"publish":   {model.PublishCall, []any{&e.ID}},
-		"ok":        {model.PublishOK, []any{&e.ID, &e.Seq}},
-		"unknown":   {model.PublishUnknown, []any{&e.ID}},
-		"connected": {model.Connected, []any{&e.Seq}},
-		"resumed":   {model.Connected, []any{&e.Seq}},
-		"gone":      {model.Disconnected, nil},
-		"deliver":   {model.Deliver, []any{&e.Seq, &e.ID}},
-		"gap":       {model.Discontinuity, []any{&e.Seq}},
+		"publish":   {model.PublishCall, "i"},
+		"ok":        {model.PublishOK, "ip"},
+		"unknown":   {model.PublishUnknown, "i"},
+		"connected": {model.Connected, "p"},
+		"resumed":   {model.Connected, "p"},
+		"gone":      {model.Disconnected, ""},
+		"deliver":   {model.Deliver, "pi"},
+		"gap":       {model.Discontinuity, "p"},
 	}
 	verb, known := verbs[words[1]]
 	if !known || len(words) != 2+len(verb.args) {
 		return model.Event{}, fmt.Errorf("no verb %q with %d arguments", words[1], len(words)-2)
 	}
 	e.Kind, e.Resumed = verb.kind, words[1] == "resumed"
-	if _, err := fmt.Sscan(strings.Join(words[2:], " "), verb.args...); err != nil && verb.args != nil {
-		return model.Event{}, err
+	for i, kind := range verb.args {
+		if kind == 'i' {
+			e.ID = words[2+i]
+			continue
+		}
+		epoch, seq, named := strings.Cut(words[2+i], ":")
+		if !named {
+			epoch, seq = "", words[2+i]
+		}
+		var err error
+		if e.Seq, err = strconv.ParseUint(seq, 10, 64); err != nil {
+			return model.Event{}, err
+		}
+		e.Epoch = epoch
 	}
 	return e, nil
 }
@@ -97,6 +111,9 @@ const (
 	illegal = model.Illegal
 	unknown = model.Unknown
 )
+
+// twoEpochs publishes a and b into epoch e1 of room-1, then z into epoch e2 (steps 1 to 6).
+const twoEpochs = "p publish a|p ok a e1:1|p publish b|p ok b e1:2|p publish z|p ok z e2:1|"
 
 // log3 publishes a, b and c into room-1 (steps 1 to 6).
 const log3 = "p publish a|p ok a 1|p publish b|p ok b 2|p publish c|p ok c 3|"
@@ -147,6 +164,54 @@ func TestNoLoss(t *testing.T) {
 	})
 }
 
+// What a client is owed when the room's log loses its history and begins another epoch.
+func TestNoLossAcrossEpochs(t *testing.T) {
+	judge(t, properties.NoLoss(), []judgement{
+		{"told, having got all", twoEpochs + "c connected e1:0|c deliver e1:1 a|c deliver e1:2 b|c gap e2:0|c deliver e2:1 z|end", legal, 0, "3 (client, message) pairs of 1 subscriptions"},
+		{"told, with acknowledged messages gone", twoEpochs + "c connected e1:0|c deliver e1:1 a|c gap e2:0|c deliver e2:1 z|end", legal, 0, "2 (client, message) pairs"},
+		{"told after a new start", twoEpochs + "c connected e1:1|c gone|c connected e2:0|c gap e2:0|c deliver e2:1 z|end", legal, 0, "1 (client, message) pairs"},
+		{"told of the new end", twoEpochs + "c connected e1:2|c gap e2:1|end", unknown, 0, "nothing to check"},
+		{"new clients are owed nothing old", twoEpochs + "c connected e2:0|c deliver e2:1 z|end", legal, 0, "1 (client, message) pairs"},
+		{"an acknowledgement that comes late", "p publish a|p publish z|p ok z e2:1|p ok a e1:1|c connected e2:0|c deliver e2:1 z|end", legal, 0, "1 (client, message) pairs"},
+		{"through two epochs", "p publish a|p ok a e1:1|p publish b|p ok b e2:1|p publish d|p ok d e3:1|" +
+			"c connected e1:0|c deliver e1:1 a|c gap e2:0|c deliver e2:1 b|c gap e3:0|c deliver e3:1 d|end", legal, 0, "3 (client, message) pairs"},
+		{"past an epoch", "p publish a|p ok a e1:1|p publish b|p ok b e2:1|p publish d|p ok d e3:1|" +
+			"c connected e1:0|c deliver e1:1 a|c gap e3:0|c deliver e3:1 d|end", legal, 0, "2 (client, message) pairs"},
+
+		{"told of the next epochs, but skipped before", "p publish a|p publish b|p ok a e1:1|p ok b e1:2|p publish d|p ok d e2:1|p publish f|p ok f e3:1|" +
+			"c connected e1:0|c deliver e1:2 b|c gap e2:0|c deliver e2:1 d|c gap e3:0|c deliver e3:1 f|end", illegal, 15, "never saw room-1#e1:1"},
+
+		{"never told, and missing the old", twoEpochs + "c connected e1:0|c deliver e1:1 a|end", illegal, 9,
+			`client "c" never saw room-1#e1:2 (message "b") by the end of the run, with the log at room-1#e1:2; missing in all: 2 of 3`},
+		{"never told, and missing the new", twoEpochs + "c connected e1:2|end", illegal, 8,
+			`client "c" never saw room-1#e2:1 (message "z") by the end of the run, with the log at room-1#e2:1 and the client at room-1#e1:2`},
+		{"never told, as others were", "c connected e1:0|d connected e1:0|p publish a|p ok a e2:1|d gap e2:0|d deliver e2:1 a|end", illegal, 7, `client "c" never saw room-1#e2:1`},
+		{"known from a move only", "p publish a|c connected e1:0|d connected e1:0|d gap e2:0|d deliver e2:1 a|end", illegal, 6, `client "c" never saw room-1#e2:1`},
+		{"told of one epoch, not of the next", twoEpochs + "p publish d|p ok d e3:1|c connected e1:2|c gap e2:0|c deliver e2:1 z|end", illegal, 12, `never saw room-1#e3:1 (message "d")`},
+		{"told and left behind", twoEpochs + "c connected e1:2|c gap e2:0|end", illegal, 9, "never saw room-1#e2:1"},
+		{"told of a gap in the old only", twoEpochs + "c connected e1:0|c gap e1:2|end", illegal, 9, "missing in all: 1 of 1"},
+		{"told in another room", twoEpochs + "c connected e1:2|c connected e1:0@x|c gap e2:1@x|end", illegal, 10, "room-1#e2:1"},
+
+		{"silent new start", twoEpochs + "c connected e1:1|c gone|c connected e2:0|c deliver e2:1 z|end", illegal, 9,
+			`client "c" never saw room-1#e1:2 (message "b"): it went from room-1#e1:1 to room-1#e2:0 without a discontinuity; missing in all: 1 of 2`},
+		{"silent new start at the end", twoEpochs + "c connected e1:2|c connected e2:1|end", illegal, 8, "never saw room-1#e2:1"},
+		{"silent new start that claims to resume", twoEpochs + "c connected e1:1|c gone|c resumed e2:1|end", illegal, 9, "from room-1#e1:1 to room-1#e2:1"},
+		{"silent change in mid-stream", twoEpochs + "c connected e1:1|c deliver e2:1 z|end", illegal, 8, "from room-1#e1:1 to room-1#e2:0"},
+		{"silent change, with nothing missed", twoEpochs + "c connected e1:2|c deliver e2:1 z|end", legal, 0, ""},
+		{"announced after it happened", twoEpochs + "c connected e1:1|c connected e2:0|c deliver e2:1 z|c gap e2:1|end", illegal, 8, "without a discontinuity"},
+		{"announced in part", twoEpochs + "c connected e1:2|c connected e2:1|c gap e2:0|end", illegal, 8, "never saw room-1#e2:1"},
+		{"announced in the old epoch only", twoEpochs + "c connected e1:1|c connected e2:1|c gap e1:2|end", illegal, 8, "never saw room-1#e2:1"},
+		{"connected on the way to a newer one", twoEpochs + "c connected e1:1|c connected e2:1|c gap e3:0|end", unknown, 0, "nothing to check"},
+
+		{"no end, and may yet be told", twoEpochs + "c connected e1:1", unknown, 0, "has not got room-1#e1:2 yet; missing in all: 2 of 2"},
+		{"no end, but gone silently", twoEpochs + "c connected e1:1|c connected e2:0|c deliver e2:1 z", illegal, 8, "without a discontinuity"},
+		{"sent back within an epoch forgives nothing", twoEpochs + "c connected e1:0|c deliver e1:1 a|c gap e1:0|end", illegal, 10, "never saw room-1#e1:2"},
+		{"epochs named in part", log3 + "c connected e1:0|end", unknown, 0, "malformed history: step 7: connected: Epoch is"},
+		{"absurd positions", "p publish a|p publish b|p ok a e1:18446744073709551615|p ok b e2:1|c connected e1:18446744073709551615|" +
+			"c connected e2:18446744073709551615|c gap e2:18446744073709551615|end", unknown, 0, "nothing to check"},
+	})
+}
+
 func TestNoLossPartial(t *testing.T) {
 	h := story(t, log3+"c connected 0|c deliver 1 a|end")
 	require.Equal(t, illegal, properties.NoLoss().Check(h).Outcome)
@@ -167,6 +232,11 @@ func TestNoDuplicate(t *testing.T) {
 		{"messages of another epoch", "c connected 0|c deliver 1 a|c gap 0|c deliver 1 a", illegal, 4, `message "a" again`},
 		{"a discontinuity ahead begins nothing", "c connected 0|c deliver 1 a|c gap 5|c deliver 1 b", illegal, 4, "again"},
 		{"not fooled by a far connection", "c connected 0|c deliver 5 a|c connected 9|c gap 7|c deliver 5 b", illegal, 5, "again"},
+		{"positions of epochs with names", "c connected e1:0|c deliver e1:1 a|c gap e2:0|c deliver e2:1 b", legal, 0, "2 deliveries"},
+		{"positions of epochs, told of or not", "c connected e1:0|c deliver e1:1 a|c deliver e2:1 b", legal, 0, "2 deliveries"},
+		{"a position of an epoch twice", "c deliver e1:1 a|c gap e2:0|c deliver e2:1 b|c gap e1:0|c deliver e1:1 z", illegal, 5, "room-1#e1:1 again"},
+		{"sent back within an epoch", "c deliver e1:1 a|c gap e1:0|c deliver e1:1 b", illegal, 3, "room-1#e1:1 again"},
+		{"published again into a log that forgot it", "c deliver e1:1 a|c gap e2:0|c deliver e2:1 a", illegal, 3, `message "a" again, as room-1#e2:1; it had it as room-1#e1:1`},
 		{"nothing delivered", log3 + "c connected 0|end", unknown, 0, "nothing to check"},
 	})
 }
@@ -181,6 +251,11 @@ func TestInOrder(t *testing.T) {
 		{"before its start", "c connected 5|c deliver 6 a|c gone|c resumed 6|c deliver 5 e", illegal, 5, "room-1#5 after room-1#6"},
 		{"from a new epoch on", "c connected 5|c deliver 6 a|c gap 0|c deliver 1 x", legal, 0, ""},
 		{"within a new epoch", "c connected 5|c deliver 6 a|c gap 0|c deliver 2 x|c deliver 1 y", illegal, 5, "room-1#1 after room-1#2"},
+		{"in epoch after epoch", "c deliver e1:8 a|c gap e2:0|c deliver e2:1 b|c deliver e2:2 d", legal, 0, "3 deliveries"},
+		{"within the later epoch", "c deliver e1:8 a|c gap e2:0|c deliver e2:2 b|c deliver e2:1 d", illegal, 4, "room-1#e2:1 after room-1#e2:2"},
+		{"sent back within an epoch, named", "c deliver e1:8 a|c gap e1:0|c deliver e1:1 b", illegal, 3, "room-1#e1:1 after room-1#e1:8"},
+		{"epochs in turns", "c deliver e1:1 a|c deliver e2:1 b|c deliver e1:2 d", illegal, 3, "room-1#e1:2 after room-1#e2:1: it had left that epoch"},
+		{"repetitions from an epoch it left", "c deliver e1:1 a|c deliver e2:1 b|c deliver e1:1 a|c deliver e2:2 d", legal, 0, ""},
 		{"a discontinuity ahead begins nothing", "c deliver 2 b|c gap 5|c deliver 1 a", illegal, 3, "room-1#1 after room-1#2"},
 		{"nothing delivered", log3 + "end", unknown, 0, "nothing to check"},
 	})
@@ -188,7 +263,7 @@ func TestInOrder(t *testing.T) {
 
 func TestLinearizable(t *testing.T) {
 	judge(t, properties.Linearizable(), []judgement{
-		{"one after another", log3 + "c deliver 1 a|c deliver 2 b|d deliver 1 a|end", legal, 0, "3 appends and 6 observed positions of 1 rooms"},
+		{"one after another", log3 + "c deliver 1 a|c deliver 2 b|d deliver 1 a|end", legal, 0, "3 appends and 6 observed positions of 1 logs"},
 		{"seen before the return", "p publish a|c deliver 1 a|p ok a 1", legal, 0, ""},
 		{"concurrent, in any order", "p publish a|q publish b|q ok b 1|p ok a 2", legal, 0, ""},
 		{"seen though given up", "p publish a|p unknown a|c deliver 1 a", legal, 0, ""},
@@ -196,7 +271,7 @@ func TestLinearizable(t *testing.T) {
 		{"given up, never seen, fills a hole", "p publish a|p unknown a|q publish b|q ok b 2", legal, 0, ""},
 		{"given up, never lands", "p publish a|p unknown a|q publish b|q ok b 1|end", legal, 0, ""},
 		{"tried again", "p publish a|p unknown a|p publish a|p ok a 1|p publish a|p ok a 1", legal, 0, ""},
-		{"rooms are apart", "p publish a|p ok a 1|p publish a@x|p ok a 1@x", legal, 0, "2 appends and 2 observed positions of 2 rooms"},
+		{"rooms are apart", "p publish a|p ok a 1|p publish a@x|p ok a 1@x", legal, 0, "2 appends and 2 observed positions of 2 logs"},
 
 		{"before its publish is called", "c deliver 1 a|p publish a|p ok a 1", illegal, 1, "nobody had called publish for"},
 		{"never published", log3 + "c deliver 4 d", illegal, 7, `client "c" saw room-1#4 as message "d", which nobody had called publish for`},
@@ -211,6 +286,17 @@ func TestLinearizable(t *testing.T) {
 		{"the filler turns up elsewhere", "p publish a|q publish b|p ok a 2|s publish d|q ok b 3", illegal, 5, "no order of the 3"},
 		{"the wrong room", "p publish a|p ok a 1|c deliver 1 a@x", illegal, 3, "x#1"},
 		{"absurd position", "p publish a|p ok a 18446744073709551615", illegal, 2, ""},
+		{"one epoch after another", "p publish a|p ok a e1:1|p publish b|p ok b e2:1|c deliver e1:1 a|c deliver e2:1 b", legal, 0, "2 appends and 4 observed positions of 2 logs"},
+		{"one publish in two epochs", "p publish a|c deliver e1:1 a|p ok a e2:1|c deliver e2:1 a", legal, 0, "2 appends and 3 observed positions of 2 logs"},
+		{"a later epoch seen first", "p publish a|p publish b|p ok b e2:1|p ok a e1:1", legal, 0, ""},
+		{"a hole in the new epoch that nothing fills", "p publish a|p ok a e1:1|p publish b|p ok b e2:3", illegal, 4, "no order of the 2"},
+		{"two messages at a position of an epoch", "p publish a|p publish b|p ok a e1:1|p ok a e2:1|p ok b e2:1", illegal, 5, `but at step 4 message "a" was there`},
+		{"a message at two positions of an epoch", "p publish a|p publish b|p ok a e1:1|p ok b e2:1|c deliver e2:2 a|d deliver e2:3 a", illegal, 6, "but at step 5 it was at room-1#e2:2"},
+		{"against real time in an epoch", "p publish a|p ok a e1:1|q publish b|q ok b e2:2|p publish d|p ok d e2:1", illegal, 6, "no order of the 3"},
+		{"epochs in turns", "p publish a|p ok a e1:1|q publish b|q ok b e2:1|p publish d|p ok d e1:2", illegal, 6,
+			`publisher "p" was told room-1#e1:2 for message "d", but then epochs "e1" and "e2" were appended to in turns: ` +
+				"the one was there by step 2 and has a message whose publish was called at step 5, the other by step 4 and at step 3"},
+		{"epochs in turns, one of them seen empty", "c connected e1:0|d connected e2:0|p publish a|p publish b|p ok a e1:1|p ok b e2:1", illegal, 6, "appended to in turns"},
 		{"the first step of two rooms", log3 + "d deliver 1 z@y|c deliver 1 z@x", illegal, 7, "y#1"},
 
 		{"nothing observed", "p publish a|p unknown a|c connected 0|end", unknown, 0, "nothing to check"},

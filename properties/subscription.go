@@ -18,22 +18,22 @@ func observes(e *model.Event) bool {
 
 // position is how far a subscription has got in its room's log. The zero value is no position.
 type position struct {
-	seq   uint64
+	at    model.Cursor
 	known bool
 }
 
 // move takes what the client saw. A Connected agrees on the position if it is the first; a later one
-// does not move it, as only a Discontinuity may. It reports whether the client was sent back, which
-// begins a new epoch.
+// does not move it, as only a Discontinuity may. It reports whether the client was sent back in a log
+// whose epochs have no names, which begins a new one.
 func (p *position) move(e *model.Event) (back bool) {
 	switch {
 	case !p.known:
-		p.seq = e.Seq
-	case e.Kind == model.Deliver:
-		p.seq = max(p.seq, e.Seq)
+		p.at = e.Cursor()
+	case e.Kind == model.Deliver && (e.Epoch != p.at.Epoch || e.Seq > p.at.Seq):
+		p.at = e.Cursor()
 	case e.Kind == model.Discontinuity:
-		back = e.Seq < p.seq
-		p.seq = e.Seq
+		back = e.Epoch == "" && p.at.Epoch == "" && e.Seq < p.at.Seq
+		p.at = e.Cursor()
 	}
 	p.known = true
 	return back

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/plots"
 	"github.com/twohop/twohop/sim"
 )
 
@@ -31,6 +32,13 @@ type Scenario interface {
 	Run(w *sim.World) error
 }
 
+// Illustrator is a scenario with figures of its own, besides those that every history has.
+type Illustrator interface {
+	Scenario
+	// Figures draws what a run's history shows of this experiment; none if it shows nothing of it.
+	Figures(h *model.History) []plots.Named
+}
+
 // Mutant is a deliberate bug with the property that must catch it.
 type Mutant struct {
 	Name, Summary string
@@ -41,6 +49,7 @@ type Mutant struct {
 // registry is the catalogue, in the order in which it is listed.
 var registry = []func() Scenario{
 	func() Scenario { return NewChat() },
+	func() Scenario { return NewFidelity() },
 }
 
 // Names lists the scenarios.
@@ -98,10 +107,13 @@ func mutate(s Scenario, name string) error {
 	return unknownName("mutant of "+s.Name(), name, names)
 }
 
-// unknownName is the error of a name that is none, with the known ones, the nearest first.
+// unknownName is the error of a name that is none, with the nearest that are.
 func unknownName(what, name string, known []string) error {
+	if near := nearest(name, known); len(near) > 0 {
+		return fmt.Errorf("unknown %s: %q; did you mean %s?", what, name, strings.Join(near, " or "))
+	}
 	if len(known) == 0 {
 		return fmt.Errorf("unknown %s: %q; there are none", what, name)
 	}
-	return fmt.Errorf("unknown %s: %q; did you mean %s?", what, name, strings.Join(nearest(name, known), ", "))
+	return fmt.Errorf("unknown %s: %q; there are %s", what, name, strings.Join(known, ", "))
 }
