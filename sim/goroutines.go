@@ -53,7 +53,7 @@ func awake(all []goroutine) []string {
 // harness reports whether the goroutine is the world's own or one of package testing's.
 func (g *goroutine) harness() bool {
 	for _, f := range g.stack {
-		if strings.HasSuffix(f, "sim.(*World).run") || strings.HasPrefix(f, "testing/synctest.Test") || strings.HasPrefix(f, "internal/synctest.Run") {
+		if strings.HasSuffix(f, "sim.(*World).end") || strings.HasPrefix(f, "testing/synctest.Test") || strings.HasPrefix(f, "internal/synctest.Run") {
 			return true
 		}
 	}

@@ -175,45 +175,51 @@ type bubble struct {
 	done  chan *outcome
 }
 
-// run is everything that happens inside; it reports once on done.
+// run is everything that happens inside; it reports once on done: when the bubble is gone, or when it
+// will not go.
 func (b *bubble) run(t *testing.T, cfg *Config, f func(*World) error) {
-	reported := false
-	report := func(o *outcome) {
-		if !reported {
-			reported = true
-			b.done <- o
-		}
-	}
+	var out *outcome
 	forever := make(chan struct{}) // outside the bubble: waiting for it is not durable
 	defer func() {
-		// Only reached without a report if synctest itself gave up: the bubble is stuck, or f has
-		// ended its goroutine as t.FailNow does.
-		err := errors.New("sim: the world's function ended its goroutine (t.FailNow, or runtime.Goexit)")
-		if p := recover(); p != nil {
-			err = fmt.Errorf("sim: %v", p)
+		if p := recover(); p != nil && out == nil {
+			out = failed(fmt.Errorf("sim: %v", p)) // synctest itself gave up
 		}
-		report(&outcome{Result: Result{History: &model.History{Partial: true}, Trace: &Trace{}, Err: err}})
+		b.done <- out
 	}()
 	synctest.Test(t, func(t *testing.T) {
 		w, err := newWorld(t, cfg)
 		if err != nil {
-			report(&outcome{Result: Result{History: &model.History{Partial: true}, Trace: &Trace{}, Err: err}})
+			out = failed(err)
 			return
 		}
 		id := bubbleID()
 		b.id.Store(&id)
 		b.world.Store(w)
-		leaked := w.run(f)
-		o := w.outcome()
-		if len(leaked) > 0 {
+		returned := false
+		defer func() {
+			if !returned {
+				w.Fail(errors.New("sim: the world's function ended its goroutine, as t.FailNow does"))
+			}
+			leaked := w.end()
+			o := w.outcome()
+			if len(leaked) == 0 {
+				out = o
+				return
+			}
 			if o.Err == nil {
 				o.Err = &LeakError{leaked}
 			}
-			report(o)
+			b.done <- o
 			<-forever // the bubble is frozen: its other goroutines would keep it going for ever
-		}
-		report(o)
+		}()
+		w.Fail(w.call(f))
+		returned = true
 	})
+}
+
+// failed is the outcome of a run that came to nothing.
+func failed(err error) *outcome {
+	return &outcome{Result: Result{History: &model.History{Partial: true}, Trace: &Trace{}, Err: err}}
 }
 
 func (w *World) outcome() *outcome {
@@ -267,10 +273,7 @@ func (b *bubble) watch(cfg *Config, repetition int) *outcome {
 
 // hung reports a bubble that stands still. Its world cannot be looked into: it still belongs to it.
 func hung(id string, at, limit time.Duration) *outcome {
-	return &outcome{Result: Result{
-		History: &model.History{Partial: true},
-		Trace:   &Trace{},
-		Virtual: at,
-		Err:     &HangError{At: at, Wall: limit, Goroutines: awake(goroutinesOf(id))},
-	}}
+	o := failed(&HangError{At: at, Wall: limit, Goroutines: awake(goroutinesOf(id))})
+	o.Virtual = at
+	return o
 }

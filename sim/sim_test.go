@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -200,6 +202,36 @@ func TestFailuresAreReported(t *testing.T) {
 			require.ErrorContains(t, sim.Run(t, sim.Config{}, c.world).Err, c.want)
 		})
 	}
+}
+
+// failNow tells a process of TestFailedAssertion to fail an assertion in a world.
+const failNow = "TWOHOP_TEST_FAIL_NOW"
+
+// Goal: an assertion that fails in a world fails the test at once, even if programs go on for ever.
+// Method: this test runs itself, to see it fail.
+func TestFailedAssertion(t *testing.T) {
+	if os.Getenv(failNow) != "" {
+		sim.Test(t, func(w *sim.World) {
+			w.Node("ticker", func(ctx context.Context, n *sim.Node) error {
+				for ctx.Err() == nil {
+					time.Sleep(time.Second)
+				}
+				return nil
+			})
+			w.RunFor(time.Second)
+			require.Equal(w.T(), 1, 2, "on purpose")
+		})
+		return
+	}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self, "-test.run", "^TestFailedAssertion$", "-test.timeout", "20s")
+	cmd.Env = append(os.Environ(), failNow+"=1")
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "on purpose")
+	require.Contains(t, string(out), "replay: go test github.com/twohop/twohop/sim -run '^TestFailedAssertion$' -sim.seed=1")
+	require.NotContains(t, string(out), "panic")
 }
 
 // Goal: an interrupted run ends early, keeps what it has, and says that it is partial.

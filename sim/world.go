@@ -131,9 +131,8 @@ func (w *World) Fail(err error) {
 // Failf makes the run fail.
 func (w *World) Failf(format string, args ...any) { w.Fail(fmt.Errorf(format, args...)) }
 
-// run runs f and takes the world down again. It returns the goroutines that would not end.
-func (w *World) run(f func(*World) error) (leaked []string) {
-	w.Fail(w.call(f))
+// end ends the run and takes the world down. It returns the goroutines that would not end.
+func (w *World) end() (leaked []string) {
 	if w.partial {
 		w.history.Partial = true
 		w.net.Resume()
