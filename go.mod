@@ -46,3 +46,5 @@ require (
 )
 
 tool honnef.co/go/tools/cmd/staticcheck
+
+godebug randseednop=0

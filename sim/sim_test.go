@@ -2,9 +2,12 @@ package sim_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand"
 	"net/http"
 	"os"
 	"os/exec"
@@ -298,4 +301,23 @@ func TestCrashedNodeIsDead(t *testing.T) {
 	require.Equal(t, time.Second, res.Faults[0].At)
 	require.Equal(t, 2*time.Second, res.Faults[0].Until)
 	require.Equal(t, 1, res.Faults[0].Bites)
+}
+
+// Goal: the process-wide sources of randomness that can be seeded give the same in each run.
+func TestProcessRandomnessIsSeeded(t *testing.T) {
+	draws := func(seed uint64) (all [2]uint64) {
+		res := sim.Run(t, sim.Config{Seed: seed}, func(w *sim.World) error {
+			var b [8]byte
+			if _, err := rand.Read(b[:]); err != nil {
+				return err
+			}
+			all = [2]uint64{binary.LittleEndian.Uint64(b[:]), mathrand.Uint64()}
+			return nil
+		})
+		require.NoError(t, res.Err)
+		return all
+	}
+	require.Equal(t, draws(1), draws(1))
+	require.NotEqual(t, draws(1)[0], draws(2)[0])
+	require.NotEqual(t, draws(1)[1], draws(2)[1])
 }
