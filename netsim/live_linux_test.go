@@ -24,6 +24,7 @@ var live = flag.Bool("live", false, "run the tests that need a real kernel: Linu
 const (
 	liveDelay = 50 * time.Millisecond // one way
 	liveLimit = 80 * time.Second      // of wall time, for everything on the real kernel
+	liveNoise = 10 * time.Millisecond // how late the forwarder may be: a measurement that it spoils is repeated
 )
 
 // liveWork is done once on the kernel and, with different luck, liveWorlds times in simulation.
@@ -57,16 +58,11 @@ func TestLiveKernel(t *testing.T) {
 	for _, loss := range []float64{0, 0.02} {
 		t.Run(fmt.Sprintf("%g %%", 100*loss), func(t *testing.T) {
 			path.setLoss(loss)
-			_, err := path.lateness()
-			require.NoError(t, err)
-			measured := observeKernel(t, server, client)
-			late, err := path.lateness()
-			require.NoError(t, err, "the forwarder")
-			require.NotEmpty(t, late)
-			noise := kernel.Distribution(late).Quantile(0.99)
-			t.Logf("the forwarder was late by %v (median), %v (p99), %v (most), over %d packets",
-				kernel.Distribution(late).Median(), noise, late[len(late)-1], len(late))
-			require.Less(t, noise, 10*time.Millisecond, "this machine is too busy to measure: its forwarder is late")
+			measured, noise := observeKernel(t, path, server, client)
+			for attempts := 1; noise >= liveNoise && attempts < 3; attempts++ {
+				measured, noise = observeKernel(t, path, server, client)
+			}
+			require.Less(t, noise, liveNoise, "this machine is too busy to measure: its forwarder is late")
 			for _, c := range compareStatistics(measured, simulate(t, sim.Config{}, liveWorlds, liveDelay, loss), loss, noise) {
 				t.Log(c)
 				if !c.allowed() {
@@ -98,7 +94,7 @@ func TestLiveComparison(t *testing.T) {
 		reference := simulate(t, sim.Config{}, worlds, liveDelay, loss)
 		require.Empty(t, rejected(sim.Config{}, liveDelay, loss, reference), "other luck")
 		require.Subset(t, rejected(sim.Config{}, liveDelay*6/5, loss, reference),
-			[]string{"p50 of messages", "median of connect", "median of first byte", "median of 200 B"}, "a longer path")
+			[]string{"p50 of messages", "median of connect", "median of first byte"}, "a longer path")
 		if loss > 0 {
 			noSACK := sim.Config{TCP: tcp.Config{NoSACK: true}}
 			require.Subset(t, rejected(noSACK, liveDelay, loss, reference), []string{"p90 of messages", "p99 of messages"}, "no SACK")
@@ -106,8 +102,11 @@ func TestLiveComparison(t *testing.T) {
 	}
 }
 
-// observeKernel does the job once on the kernel.
-func observeKernel(t *testing.T, server, client *endpoint) observation {
+// observeKernel does the job once on the kernel. It also tells how late the forwarder was, at the 99th
+// percentile.
+func observeKernel(t *testing.T, path *livePath, server, client *endpoint) (observation, time.Duration) {
+	_, err := path.lateness() // of what was before
+	require.NoError(t, err, "the forwarder")
 	fetches := client.do(t, endpointJob{Client: &liveWork}).Fetches
 	require.NotNil(t, fetches)
 	o := observation{small: fetches.Small, large: fetches.Large}
@@ -115,7 +114,13 @@ func observeKernel(t *testing.T, server, client *endpoint) observation {
 		require.Empty(t, r.Err)
 		o.add(t, r)
 	}
-	return o
+	lateness, err := path.lateness()
+	require.NoError(t, err, "the forwarder")
+	late := kernel.Distribution(lateness)
+	require.NotEmpty(t, late)
+	t.Logf("the forwarder was late by %v (median), %v (p99), %v (most), over %d packets",
+		late.Median(), late.Quantile(0.99), late.Quantile(1), len(late))
+	return o, late.Quantile(0.99)
 }
 
 func (o *observation) add(t *testing.T, r liveResult) {

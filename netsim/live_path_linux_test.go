@@ -105,11 +105,8 @@ func startPath(a, b int, delay time.Duration) *livePath {
 			// A thread of its own, ahead of all others, wakes up on time even on a busy machine. It is
 			// not unlocked, so that it ends with the goroutine.
 			runtime.LockOSThread()
-			realTime := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
-			err := unix.SchedSetAttr(0, &realTime, 0)
-			if err != nil {
-				err = fmt.Errorf("a thread in real time: %w", err)
-			} else {
+			err := schedule(unix.SCHED_FIFO, 1)
+			if err == nil {
 				err = p.forward(i)
 			}
 			if err != nil {
@@ -120,6 +117,15 @@ func startPath(a, b int, delay time.Duration) *livePath {
 		})
 	}
 	return p
+}
+
+// schedule chooses the scheduling policy of the calling thread and of what it starts.
+func schedule(policy, priority uint32) error {
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Priority: priority}
+	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
+		return fmt.Errorf("scheduling policy %d: %w", policy, err)
+	}
+	return nil
 }
 
 // setLoss sets the probability that a packet gets lost, in either direction.

@@ -15,8 +15,8 @@ import (
 	"github.com/twohop/twohop/plots"
 )
 
-// Tolerance is how far a quantile of the simulation may be off the kernel's before LikeKernel objects.
-const Tolerance = 0.10
+// KernelTolerance is how far a quantile of the simulation may be off the kernel's before LikeKernel objects.
+const KernelTolerance = 0.10
 
 // fidelityQuantiles are those that are compared.
 var fidelityQuantiles = []float64{0.50, 0.90, 0.95, 0.99}
@@ -28,13 +28,13 @@ const (
 	enoughMessages = 1000
 )
 
-// Bounds are what LikeKernel allows a quantile: Tolerance about that of all the kernel's runs together, or
+// KernelBounds are what LikeKernel allows a quantile: KernelTolerance about that of all the kernel's runs together, or
 // as far as single runs are from it, if that is more. Where the distribution has a cliff (at 1 % loss some
 // 90 % of messages take 50 ms, the others 60 to 190) three runs do not say on which side of it a quantile
 // lies.
-func Bounds(runs []kernel.Distribution, p float64) (least, most time.Duration) {
+func KernelBounds(runs []kernel.Distribution, p float64) (least, most time.Duration) {
 	pooled := float64(kernel.Pool(runs...).Quantile(p))
-	least, most = time.Duration(pooled*(1-Tolerance)), time.Duration(pooled*(1+Tolerance))
+	least, most = time.Duration(pooled*(1-KernelTolerance)), time.Duration(pooled*(1+KernelTolerance))
 	for _, r := range runs {
 		least, most = min(least, r.Quantile(p)), max(most, r.Quantile(p))
 	}
@@ -42,7 +42,7 @@ func Bounds(runs []kernel.Distribution, p float64) (least, most time.Duration) {
 }
 
 // LikeKernel is the property that messages take as long as with a real kernel: the median and the 90th, 95th
-// and 99th percentile of their latency lie within [Bounds].
+// and 99th percentile of their latency lie within [KernelBounds].
 //
 // Formally: let F(t) be the fraction of all messages that took at most t, and e(t) its standard error, from
 // how the fractions of the single connections differ. For each percentile p with bounds a and b,
@@ -89,13 +89,13 @@ func (k likeKernel) compare(v *model.Verdict, h *model.History, kernels []kernel
 	runs := k.f.messages(h)
 	all, pooled := kernel.Pool(runs...), kernel.Pool(kernels...)
 	if sent := k.f.Runs * k.f.Messages; !h.Complete() || len(all) != sent {
-		v.Detail = fmt.Sprintf("only %d of %d messages have arrived", len(all), sent)
+		v.Detail = fmt.Sprintf("it cannot be judged yet: %d of %d messages have arrived", len(all), sent)
 		return
 	}
 	var differences []string
 	for _, p := range fidelityQuantiles {
 		got, want := all.Quantile(p), pooled.Quantile(p)
-		least, most := Bounds(kernels, p)
+		least, most := KernelBounds(kernels, p)
 		late, lateError := share(runs, most)
 		early, earlyError := share(runs, least-1)
 		if 1-late < p-3*lateError || 1-early > p+3*earlyError {
@@ -103,7 +103,7 @@ func (k likeKernel) compare(v *model.Verdict, h *model.History, kernels []kernel
 			v.Detail = fmt.Sprintf("p%.0f of %d messages is %v, and %v with a real kernel; allowed are %v to %v", 100*p, len(all), got, want, least, most)
 			return
 		}
-		differences = append(differences, fmt.Sprintf("p%.0f %.1f ms (%+.1f %%)", 100*p, float64(got)/float64(time.Millisecond), 100*(float64(got)/float64(want)-1)))
+		differences = append(differences, fmt.Sprintf("p%.0f %.1f ms (%+.1f %%)", 100*p, inMillis(got), 100*(float64(got)/float64(want)-1)))
 	}
 	v.Outcome, v.Detail = model.Ok, "relative to a real kernel: "+strings.Join(differences, ", ")
 }
@@ -118,6 +118,8 @@ func share(runs []kernel.Distribution, t time.Duration) (mean, stdErr float64) {
 	mean, stdDev := stat.MeanStdDev(shares, nil)
 	return mean, stat.StdErr(stdDev, float64(len(runs)))
 }
+
+func inMillis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // reference gives the kernel's runs if the parameters are those of a measurement.
 func (f *Fidelity) reference() ([]kernel.Distribution, error) {
@@ -151,8 +153,8 @@ func (f *Fidelity) Figures(h *model.History) []plots.Named {
 		return nil // LikeKernel says so
 	}
 	c := plots.Comparison{
-		Subtitle: fmt.Sprintf("%d B every %v over TCP (%s), %v each way, %g %% of packets lost each way",
-			f.Size, f.Interval, f.Congestion, f.Latency, 100*f.Loss),
+		Subtitle: fmt.Sprintf("%d B every %g ms over TCP (%s), %g ms each way, %g %% of packets lost each way",
+			f.Size, inMillis(f.Interval), f.Congestion, inMillis(f.Latency), 100*f.Loss),
 		Simulated: kernel.Pool(f.messages(h)...),
 		Name:      "Linux 6.18",
 		Noise:     kernel.Noise,

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The measurements of a real kernel are in testdata/kernel; see the README there.
+// The measurements of a real kernel are those of package kernel.
 
 // kernelRuns reads the quantiles of message latency of the runs with a name prefix: a column of
 // 1,001, by the permille, for each run.
@@ -56,7 +56,7 @@ func kernelFetches(t *testing.T, file, what, column string) []time.Duration {
 }
 
 func readCSV(t *testing.T, file string) [][]string {
-	f, err := os.Open(filepath.Join("testdata", "kernel", file))
+	f, err := os.Open(filepath.Join("..", "kernel", "data", file))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, f.Close()) }()
 	rows, err := csv.NewReader(f).ReadAll()
