@@ -19,5 +19,5 @@
 // Where events do not name the epochs of a room's log, there is taken to be one. If a client was sent
 // back in it, which only a new epoch explains, [NoLoss] and [Conforms] answer Unknown for the room. A
 // new epoch that sends no client back goes unnoticed then, and its positions are taken for those of the
-// old one. A room in which some events name epochs and some do not is not judged at all.
+// old one. A history in which some events of a room name epochs and some do not is not judged at all.
 package properties

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twohop/twohop/sim/hop1"
+	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/sim/hop2"
 )
 
@@ -15,13 +15,13 @@ type Config struct {
 	// Strategy is hop 2. The server does not close it.
 	Strategy hop2.Strategy
 
-	// QueueLimit is how many messages a client may be behind. One more, and it is disconnected as a
-	// slow consumer. 0 means 256.
+	// QueueLimit is how many messages a client may be behind, a gap that it is yet to be told of counting
+	// as one. One more, and it is disconnected as a slow consumer. 0 means 256.
 	QueueLimit int
 	// History is how many of a room's latest messages are kept, so that clients resume without asking
 	// hop 2. At least QueueLimit are kept in any case. 0 means 128.
 	History int
-	// MaxBody is the largest body that can be published, in bytes, at most [hop2.MaxBodyLen]. Clients
+	// MaxBody is the largest body that can be published, in bytes, at most [model.MaxBodyLen]. Clients
 	// must accept frames of 4/3 of that and some 600 bytes. 0 means 64 KiB.
 	MaxBody int
 	// Linger is how long a room is kept open after its last client left. 0 means 5 s.
@@ -48,7 +48,7 @@ func (c *Config) validate() error {
 	}{
 		{"QueueLimit", &c.QueueLimit, 256, 1 << 24},
 		{"History", &c.History, 128, 1 << 24},
-		{"MaxBody", &c.MaxBody, 64 << 10, hop2.MaxBodyLen},
+		{"MaxBody", &c.MaxBody, 64 << 10, model.MaxBodyLen},
 	} {
 		if *f.value < 0 || *f.value > f.limit {
 			return fieldError(f.name, *f.value, fmt.Sprintf("0 (meaning %d) to %d", f.byDefault, f.limit))
@@ -78,12 +78,4 @@ func (c *Config) validate() error {
 
 func fieldError(field string, value any, want string) error {
 	return fmt.Errorf("edge: %s: %v; want %s", field, value, want)
-}
-
-// checkRoom reports whether both hops can carry a room of that name.
-func checkRoom(room string) error {
-	if err := hop2.CheckRoom(room); err != nil {
-		return err
-	}
-	return hop1.CheckRoom(room)
 }

@@ -16,7 +16,6 @@
 //
 // # Limitations
 //
-// When hop 2 announces a gap, the room's clients are disconnected, and told of the gap when they come
-// back with their cursors: hop 1's feed has no word for a gap in mid-stream. A client that resumes from
-// beyond the cache has its whole backlog in memory until it is sent, at most what hop 2 keeps.
+// A client that resumes from beyond the cache has its whole backlog in memory until it is sent, at most
+// what hop 2 keeps.
 package edge

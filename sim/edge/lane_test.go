@@ -22,36 +22,11 @@ import (
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/sim/hop1"
 	"github.com/twohop/twohop/sim/hop2"
+	"github.com/twohop/twohop/sim/internal/simtest"
 )
 
-// TestMain fails the package if a goroutine of its tests is left. Bubbles check theirs themselves.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if code == 0 {
-		code = leaked()
-	}
-	os.Exit(code)
-}
-
-func leaked() int {
-	var stacks string
-	for range 200 {
-		buf := make([]byte, 1<<20)
-		stacks = string(buf[:runtime.Stack(buf, true)])
-		stray := -1 // this goroutine
-		for g := range strings.SplitSeq(stacks, "\n\n") {
-			if strings.Contains(g, "twohop/sim/") || strings.Contains(g, "net/http") || strings.Contains(g, "go-redis") {
-				stray++
-			}
-		}
-		if stray <= 0 {
-			return 0
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	log.Printf("leaked goroutines:\n%s", stacks)
-	return 1
-}
+// TestMain fails the package if a goroutine of its tests is left.
+func TestMain(m *testing.M) { os.Exit(simtest.Main(m, "twohop/sim/", "net/http", "go-redis")) }
 
 // everywhere runs a test on real sockets and in virtual time.
 func everywhere(t *testing.T, body func(t *testing.T, w *world)) {
@@ -147,8 +122,8 @@ func (n *network) listen(t *testing.T, addr string) net.Listener {
 	var l net.Listener
 	var connect func(context.Context) (net.Conn, error)
 	if n.pipes {
-		p := &pipeListener{backlog: make(chan net.Conn, 1000), closed: make(chan struct{})}
-		l, connect = p, p.connect
+		p := simtest.Listen()
+		l, connect = p, func(context.Context) (net.Conn, error) { return p.Connect() }
 	} else {
 		var err error
 		l, err = net.Listen("tcp", "127.0.0.1:0")
@@ -165,38 +140,6 @@ func (n *network) listen(t *testing.T, addr string) net.Listener {
 	n.hosts[addr] = connect
 	return l
 }
-
-type pipeListener struct {
-	backlog chan net.Conn
-	closed  chan struct{}
-	once    sync.Once
-}
-
-func (l *pipeListener) connect(ctx context.Context) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case <-l.closed:
-		return nil, syscall.ECONNREFUSED
-	case l.backlog <- far:
-		return near, nil
-	}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.backlog:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
 
 // world is a broker, edges, publishers and clients.
 type world struct {
@@ -303,10 +246,11 @@ func read(t *testing.T, sub hop1.Subscription, to uint64) []uint64 {
 	var seqs []uint64
 	ctx := within(t)
 	for len(seqs) == 0 || seqs[len(seqs)-1] < to {
-		msgs, err := sub.Next(ctx)
+		b, err := sub.Next(ctx)
 		require.NoErrorf(t, err, "after %v, on the way to %d", seqs, to)
-		require.NotEmpty(t, msgs)
-		for _, m := range msgs {
+		require.Nil(t, b.Gap)
+		require.NotEmpty(t, b.Messages)
+		for _, m := range b.Messages {
 			require.Equal(t, fmt.Appendf(nil, "body %s", m.ID), m.Body)
 			seqs = append(seqs, m.Seq)
 		}
@@ -314,24 +258,26 @@ func read(t *testing.T, sub hop1.Subscription, to uint64) []uint64 {
 	return seqs
 }
 
-func upTo(from, to uint64) []uint64 {
-	var seqs []uint64
-	for s := from; s <= to; s++ {
-		seqs = append(seqs, s)
-	}
-	return seqs
+// readGap reads what must be a gap.
+func readGap(t *testing.T, sub hop1.Subscription) hop1.Gap {
+	t.Helper()
+	b, err := sub.Next(within(t))
+	require.NoError(t, err)
+	require.NotNil(t, b.Gap, "%+v", b.Messages)
+	require.Empty(t, b.Messages)
+	return *b.Gap
 }
 
-// awaitStats waits until the server's numbers are as wanted.
-func awaitStats(t *testing.T, s *Server, want func(Stats) bool) {
+// await waits until something is so.
+func await(t *testing.T, so func() bool) {
 	t.Helper()
-	for range 2000 {
-		if want(s.Stats()) {
+	for range 20_000 {
+		if so() {
 			return
 		}
 		time.Sleep(time.Millisecond)
 	}
-	require.Failf(t, "the server does not come to the numbers wanted", "%+v", s.Stats())
+	require.Fail(t, "it does not come to be so")
 }
 
 // counting is a strategy that counts and can fail.

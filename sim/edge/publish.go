@@ -58,7 +58,7 @@ func (s *Server) tryLater(w http.ResponseWriter, err error) {
 // must not hold up a draining server.
 func (s *Server) readMessage(w http.ResponseWriter, r *http.Request) (model.Message, error) {
 	room := r.PathValue("room")
-	if err := checkRoom(room); err != nil {
+	if err := model.CheckRoom(room); err != nil {
 		return model.Message{}, err
 	}
 	rc := http.NewResponseController(w)
@@ -107,5 +107,5 @@ func decodeMessage(room string, b []byte, maxBody int) (model.Message, error) {
 		return model.Message{}, fmt.Errorf("body: it has %d bytes; allowed are %d", len(req.Body), maxBody)
 	}
 	m := model.Message{Room: room, ID: req.ID, Publisher: req.Publisher, Body: req.Body}
-	return m, hop2.CheckMessage(m)
+	return m, model.CheckMessage(m)
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,8 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/properties"
 	"github.com/twohop/twohop/sim/hop1"
 	"github.com/twohop/twohop/sim/hop2"
+	"github.com/twohop/twohop/sim/internal/simtest"
 )
 
 // post publishes by hand, and gives the answer.
@@ -53,9 +56,9 @@ func TestPublish(t *testing.T) {
 		}
 		var got []model.Message
 		for len(got) < 3 {
-			msgs, err := sub.Next(within(t))
+			b, err := sub.Next(within(t))
 			require.NoError(t, err)
-			got = append(got, msgs...)
+			got = append(got, b.Messages...)
 		}
 		require.Equal(t, model.Message{Room: "r", Seq: 1, ID: "a", Publisher: "p", Body: []byte("hello")}, got[0])
 		require.Equal(t, model.Message{Room: "r", Seq: 2, ID: "b"}, got[1])
@@ -250,9 +253,88 @@ func (r *clientRun) check(t *testing.T) {
 			}
 		}
 		r.mu.Unlock()
-		require.Equal(t, upTo(1, uint64(r.messages)), seqs)
+		require.Equal(t, simtest.UpTo(1, uint64(r.messages)), seqs)
 		require.Equal(t, 1, gaps, "of the log that was empty")
 	}
+}
+
+// Clients of both transports on two edges while the broker loses all its data, twice: what they and the
+// publisher saw keeps to the specification, across epochs, and no client has to reconnect for it.
+func TestBrokerLosesItsData(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		hc := w.serve(t, w.edge(t, func(c *Config) { c.Name = "a" }), "a:80")
+		w.serve(t, w.edge(t, func(c *Config) { c.Name = "b" }), "b:80")
+		var mu sync.Mutex
+		h := &model.History{}
+		reached := map[string]model.Cursor{}
+		began := time.Now()
+		observe := func(ev model.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			ev.Step, ev.Time = uint64(len(h.Events)+1), time.Since(began)
+			h.Events = append(h.Events, ev)
+			if ev.Kind == model.Connected || ev.Kind == model.Deliver {
+				reached[ev.Node] = ev.Cursor()
+			}
+		}
+		all := func(at model.Cursor) func() bool {
+			return func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				here := 0
+				for _, c := range reached {
+					if c.Seq == at.Seq && (at.Epoch == "" || c.Epoch == at.Epoch) {
+						here++
+					}
+				}
+				return here == 4
+			}
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		for i := range 4 {
+			c, err := hop1.NewClient(hop1.ClientConfig{
+				Name: fmt.Sprintf("c%d", i), Room: "r", BaseURL: []string{"http://a:80", "http://b:80"}[i/2], HTTP: hc,
+				Transport: hop1.Transports()[i%2], Rand: rand.New(rand.NewPCG(uint64(i), 0)), Observe: observe,
+			})
+			require.NoError(t, err)
+			wg.Go(func() { require.ErrorIs(t, c.Run(ctx), context.Canceled) })
+		}
+		await(t, all(model.Cursor{}))
+		pub := hop1.Publisher{Name: "p", BaseURL: "http://a:80", HTTP: hc, Observe: observe, Backoff: hop1.Backoff{Min: time.Millisecond}}
+		for life := range 3 {
+			if life > 0 {
+				w.broker(t, hop2.NewRedisStore())
+			}
+			var at model.Cursor
+			for i := range 5 {
+				var err error
+				at, err = pub.Publish(within(t), "r", fmt.Sprintf("%d-%d", life, i), []byte("x"))
+				require.NoError(t, err)
+			}
+			await(t, all(at))
+		}
+		cancel()
+		wg.Wait()
+		observe(model.Event{Kind: model.RunEnd})
+		for _, v := range properties.Check(h) {
+			require.True(t, v.Ok(), v)
+		}
+		counts := map[model.Kind]int{}
+		for _, ev := range h.Events {
+			counts[ev.Kind]++
+			require.True(t, ev.Kind != model.Disconnected || ev.Note == model.NoteStopped, "%+v", ev)
+		}
+		require.Equal(t, map[model.Kind]int{
+			model.Connected: 4, model.Disconnected: 4, model.Discontinuity: 8, model.Deliver: 60,
+			model.PublishCall: 15, model.PublishOK: 15, model.RunEnd: 1,
+		}, counts)
+
+		// The same run, had one client not been told.
+		i := slices.IndexFunc(h.Events, func(ev model.Event) bool { return ev.Kind == model.Discontinuity })
+		h.Events = slices.Delete(h.Events, i, i+1)
+		require.Equal(t, model.Illegal, properties.Conforms().Check(h).Outcome)
+	})
 }
 
 // The same seed gives the same bytes on every connection, of clients, publishers and the edge, however the
@@ -335,7 +417,7 @@ func FuzzDecodeMessage(f *testing.F) {
 			require.NotEmpty(t, err.Error())
 			return
 		}
-		require.NoError(t, hop2.CheckMessage(m))
+		require.NoError(t, model.CheckMessage(m))
 		require.LessOrEqual(t, len(m.Body), 64)
 		again, err := json.Marshal(hop1.PublishRequest{ID: m.ID, Publisher: m.Publisher, Body: m.Body})
 		require.NoError(t, err)

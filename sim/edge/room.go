@@ -72,7 +72,7 @@ func (rm *room) follow() error {
 	defer rm.srv.countUpstream(-1)
 	defer up.Unsubscribe()
 	if start := up.Start(); start.Cursor != rm.position() {
-		rm.restart(start.Cursor)
+		rm.restart(start.Cursor, start.Gap)
 	}
 	for {
 		b, err := up.Next(rm.ctx)
@@ -80,7 +80,7 @@ func (rm *room) follow() error {
 			return err
 		}
 		if b.Gap != nil {
-			rm.restart(b.Gap.To)
+			rm.restart(b.Gap.To, b.Gap.Why)
 			continue
 		}
 		rm.mu.Lock()
@@ -99,16 +99,19 @@ func (rm *room) position() model.Cursor {
 	return rm.now.position()
 }
 
-// restart begins a new stretch. Clients of the one before read it to its end.
-func (rm *room) restart(at model.Cursor) {
+// restart begins a new stretch. Clients of the one before read it to its end, and are then told of the
+// gap.
+func (rm *room) restart(at model.Cursor, why string) {
 	rm.mu.Lock()
 	defer rm.mu.Unlock()
-	if rm.now == nil {
+	before := rm.now
+	rm.now = newStretch(at, max(rm.srv.cfg.History, rm.srv.cfg.QueueLimit))
+	rm.now.why = why
+	if before == nil {
 		close(rm.ready)
 	} else {
-		rm.now.end()
+		before.end(rm.now)
 	}
-	rm.now = newStretch(at, max(rm.srv.cfg.History, rm.srv.cfg.QueueLimit))
 }
 
 // close ends the room's stretch, or the wait for one.
@@ -116,7 +119,7 @@ func (rm *room) close(err error) {
 	rm.mu.Lock()
 	defer rm.mu.Unlock()
 	if rm.now != nil {
-		rm.now.end()
+		rm.now.end(nil)
 		return
 	}
 	rm.failed = fmt.Errorf("%w: %w", hop1.ErrClosed, errors.Join(err, rm.ctx.Err()))

@@ -14,6 +14,7 @@ import (
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/sim/hop1"
 	"github.com/twohop/twohop/sim/hop2"
+	"github.com/twohop/twohop/sim/internal/simtest"
 )
 
 // Every client of a room gets every message, over one upstream subscription, and the messages are the
@@ -32,9 +33,9 @@ func TestFanOut(t *testing.T) {
 		publish(t, hop, "other", 1, 2)
 		for _, sub := range subs {
 			require.Zero(t, sub.Start().Cursor.Seq)
-			require.Equal(t, upTo(1, 5), read(t, sub, 5))
+			require.Equal(t, simtest.UpTo(1, 5), read(t, sub, 5))
 		}
-		require.Equal(t, upTo(1, 2), read(t, other, 2))
+		require.Equal(t, simtest.UpTo(1, 2), read(t, other, 2))
 		require.Equal(t, int64(2), hop.subscribes.Load())
 
 		publish(t, hop, "r", 6, 6)
@@ -42,7 +43,7 @@ func TestFanOut(t *testing.T) {
 		require.NoError(t, err)
 		second, err := subs[1].Next(within(t))
 		require.NoError(t, err)
-		require.Same(t, &first[0], &second[0])
+		require.Same(t, &first.Messages[0], &second.Messages[0])
 	})
 }
 
@@ -65,7 +66,7 @@ func TestResume(t *testing.T) {
 			before := hop.subscribes.Load()
 			sub := open(t, s, "r", at(seq))
 			require.Equal(t, hop1.Start{Cursor: at(seq), Resumed: true}, sub.Start())
-			require.Equal(t, upTo(max(seq, 1), 60), read(t, sub, 60), "the anchor first")
+			require.Equal(t, simtest.UpTo(max(seq, 1), 60), read(t, sub, 60), "the anchor first")
 			if asked := hop.subscribes.Load() - before; seq > 50 {
 				require.Zero(t, asked, "the cache has what follows %d", seq)
 			} else {
@@ -75,8 +76,8 @@ func TestResume(t *testing.T) {
 		}
 		sub, cached := open(t, s, "r", at(3)), open(t, s, "r", at(55))
 		end := publish(t, hop, "r", 61, 64).Seq
-		require.Equal(t, upTo(3, end), read(t, sub, end))
-		require.Equal(t, upTo(55, end), read(t, cached, end))
+		require.Equal(t, simtest.UpTo(3, end), read(t, sub, end))
+		require.Equal(t, simtest.UpTo(55, end), read(t, cached, end))
 		require.Equal(t, 1, s.Stats().Upstreams)
 	})
 }
@@ -107,7 +108,7 @@ func TestResumeWhilePublishing(t *testing.T) {
 					require.Equal(t, hop1.Start{Cursor: from, Resumed: true}, sub.Start())
 					to := min(from.Seq+30, 250)
 					seqs := read(t, sub, to)
-					require.Equal(t, upTo(from.Seq, seqs[len(seqs)-1]), seqs)
+					require.Equal(t, simtest.UpTo(from.Seq, seqs[len(seqs)-1]), seqs)
 					from.Seq = seqs[len(seqs)-1]
 					sub.Close()
 				}
@@ -132,7 +133,6 @@ func TestGaps(t *testing.T) {
 		}{
 			{at(5), at(20), "trimmed"},
 			{at(19), at(20), "trimmed"},
-			{at(20), at(20), "trimmed"}, // all that follows is there, but not the anchor
 			{at(31), at(30), "future"},
 			{at(1<<64 - 1), at(30), "future"},
 			{model.Cursor{Epoch: "another", Seq: 7}, at(20), "other epoch"},
@@ -142,11 +142,14 @@ func TestGaps(t *testing.T) {
 			require.False(t, sub.Start().Resumed)
 			require.Contains(t, sub.Start().Gap, c.gap, "from %v", c.from)
 			if c.start.Seq < 30 {
-				require.Equal(t, upTo(c.start.Seq+1, 30), read(t, sub, 30))
+				require.Equal(t, simtest.UpTo(c.start.Seq+1, 30), read(t, sub, 30))
 			}
 			sub.Close()
 		}
 		require.Equal(t, hop1.Start{Cursor: at(21), Resumed: true}, open(t, s, "r", at(21)).Start())
+		sub := open(t, s, "r", at(20)) // all that follows is there, but not the anchor
+		require.Equal(t, hop1.Start{Cursor: at(20), Resumed: true, Anchorless: true}, sub.Start())
+		require.Equal(t, simtest.UpTo(21, 30), read(t, sub, 30))
 	})
 }
 
@@ -161,11 +164,11 @@ func TestResumeAheadOfTheRoom(t *testing.T) {
 		end := publish(t, hop, "r", 4, 8)
 		sub := open(t, s, "r", model.Cursor{Epoch: end.Epoch, Seq: 6})
 		require.True(t, sub.Start().Resumed)
-		require.Equal(t, upTo(6, 8), read(t, sub, 8))
+		require.Equal(t, simtest.UpTo(6, 8), read(t, sub, 8))
 		hop.hold(false)
 		end = publish(t, hop, "r", 9, 9)
 		require.Equal(t, []uint64{9}, read(t, sub, 9))
-		require.Equal(t, upTo(4, 9), read(t, behind, 9))
+		require.Equal(t, simtest.UpTo(4, 9), read(t, behind, 9))
 	})
 }
 
@@ -215,27 +218,31 @@ func (s *heldSubscription) Next(ctx context.Context) (hop2.Batch, error) {
 	return b, err
 }
 
-// When the broker loses its data, clients read what they were owed of the old log, are disconnected, and
-// are told of the gap when they come back.
+// When the broker loses its data, clients read what they were owed of the old log, and are told of the
+// gap, in the stream that they have or when they come back.
 func TestEpochChange(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		s := w.edge(t, nil)
 		hop := w.strategy(t)
 		sub, idle := open(t, s, "r", model.Cursor{}), open(t, s, "r", model.Cursor{})
 		old := publish(t, hop, "r", 1, 4)
-		require.Equal(t, upTo(1, 4), read(t, sub, 4))
+		require.Equal(t, simtest.UpTo(1, 4), read(t, sub, 4))
 		w.broker(t, hop2.NewRedisStore())
 		fresh := publish(t, hop, "r", 1, 2)
-		_, err := sub.Next(within(t))
-		require.ErrorIs(t, err, hop1.ErrClosed)
-		require.Equal(t, upTo(1, 4), read(t, idle, 4))
-		_, err = idle.Next(within(t))
-		require.ErrorIs(t, err, hop1.ErrClosed)
+		for _, sub := range []hop1.Subscription{sub, idle} {
+			if sub == idle {
+				require.Equal(t, simtest.UpTo(1, 4), read(t, idle, 4))
+			}
+			gap := readGap(t, sub)
+			require.Equal(t, model.Cursor{Epoch: fresh.Epoch}, gap.To)
+			require.Contains(t, gap.Why, "other epoch")
+			require.Equal(t, simtest.UpTo(1, 2), read(t, sub, 2))
+		}
 
 		back := open(t, s, "r", old)
 		require.Equal(t, model.Cursor{Epoch: fresh.Epoch}, back.Start().Cursor)
 		require.Contains(t, back.Start().Gap, "other epoch")
-		require.Equal(t, upTo(1, 2), read(t, back, 2))
+		require.Equal(t, simtest.UpTo(1, 2), read(t, back, 2))
 	})
 }
 
@@ -247,15 +254,15 @@ func TestSlowConsumer(t *testing.T) {
 		s := w.edge(t, func(c *Config) { c.Strategy, c.QueueLimit, c.History = hop, 10, 3 })
 		slow, late, fast := open(t, s, "r", model.Cursor{}), open(t, s, "r", model.Cursor{}), open(t, s, "r", model.Cursor{})
 		publish(t, hop, "r", 1, 10)
-		require.Equal(t, upTo(1, 10), read(t, fast, 10))
-		require.Equal(t, upTo(1, 10), read(t, late, 10), "the limit itself is allowed")
+		require.Equal(t, simtest.UpTo(1, 10), read(t, fast, 10))
+		require.Equal(t, simtest.UpTo(1, 10), read(t, late, 10), "the limit itself is allowed")
 		require.Equal(t, 10, s.Stats().QueueHigh)
 		publish(t, hop, "r", 11, 11)
 		require.Equal(t, []uint64{11}, read(t, fast, 11))
 		for range 2 {
-			msgs, err := slow.Next(within(t))
+			b, err := slow.Next(within(t))
 			require.ErrorIs(t, err, hop1.ErrSlowConsumer)
-			require.Empty(t, msgs)
+			require.Empty(t, b)
 		}
 		require.Equal(t, []uint64{11}, read(t, late, 11))
 		require.Equal(t, 11, s.Stats().QueueHigh)
@@ -263,7 +270,7 @@ func TestSlowConsumer(t *testing.T) {
 		epoch := fast.Start().Cursor.Epoch
 		again := open(t, s, "r", model.Cursor{Epoch: epoch, Seq: 1})
 		publish(t, hop, "r", 12, 21)
-		require.Equal(t, upTo(1, 21), read(t, again, 21), "a backlog is not a queue")
+		require.Equal(t, simtest.UpTo(1, 21), read(t, again, 21), "a backlog is not a queue")
 	})
 }
 
@@ -304,7 +311,7 @@ func TestLinger(t *testing.T) {
 		end := publish(t, hop, "r", 4, 6)
 		require.Equal(t, Stats{Rooms: 1, Upstreams: 1, QueueHigh: s.Stats().QueueHigh}, s.Stats())
 		sub = open(t, s, "r", model.Cursor{Epoch: end.Epoch, Seq: 2})
-		require.Equal(t, upTo(2, 6), read(t, sub, 6))
+		require.Equal(t, simtest.UpTo(2, 6), read(t, sub, 6))
 		require.Equal(t, int64(1), hop.subscribes.Load())
 		time.Sleep(9 * time.Second) // the first linger must not end the room
 		require.Equal(t, 1, s.Stats().Upstreams)
@@ -326,8 +333,8 @@ func TestShutdown(t *testing.T) {
 		s := w.edge(t, func(c *Config) { c.Strategy = hop })
 		busy, idle := open(t, s, "r", model.Cursor{}), open(t, s, "r", model.Cursor{})
 		publish(t, hop, "r", 1, 3)
-		require.Equal(t, upTo(1, 3), read(t, idle, 3))
-		awaitStats(t, s, func(st Stats) bool { return st.QueueHigh == 3 })
+		require.Equal(t, simtest.UpTo(1, 3), read(t, idle, 3))
+		await(t, func() bool { return s.Stats().QueueHigh == 3 })
 		ends := make(chan error, 5)
 		for i := range 5 {
 			sub := open(t, s, fmt.Sprintf("r%d", i), model.Cursor{})
@@ -368,7 +375,7 @@ func TestShutdownWhileOpening(t *testing.T) {
 		s := w.edge(t, func(c *Config) { c.OpenTimeout = time.Hour })
 		opened := make(chan error, 1)
 		go func() { _, err := s.Open(context.Background(), "r", model.Cursor{}); opened <- err }()
-		awaitStats(t, s, func(st Stats) bool { return st.Clients == 1 })
+		await(t, func() bool { return s.Stats().Clients == 1 })
 		require.NoError(t, s.Shutdown(within(t)))
 		require.ErrorIs(t, <-opened, hop1.ErrDraining)
 		require.Zero(t, s.Stats())
@@ -442,7 +449,7 @@ func TestConfigErrors(t *testing.T) {
 			"Strategy":               func(c *Config) { c.Strategy = nil },
 			"QueueLimit: -1":         func(c *Config) { c.QueueLimit = -1 },
 			"History: -1":            func(c *Config) { c.History = -1 },
-			"MaxBody: 1048577":       func(c *Config) { c.MaxBody = hop2.MaxBodyLen + 1 },
+			"MaxBody: 1048577":       func(c *Config) { c.MaxBody = model.MaxBodyLen + 1 },
 			"Linger: -1s":            func(c *Config) { c.Linger = -time.Second },
 			"OpenTimeout: -1s":       func(c *Config) { c.OpenTimeout = -time.Second },
 			"PublishTimeout: -1s":    func(c *Config) { c.PublishTimeout = -time.Second },

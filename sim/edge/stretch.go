@@ -3,22 +3,29 @@ package edge
 import "github.com/twohop/twohop/model"
 
 // stretch is an unbroken piece of a room's log, of which it keeps the latest messages. All clients of
-// the room read the same stretch; a gap begins a new one. The room's lock guards it.
+// the room read the same stretch; a gap ends it and begins the next. The room's lock guards it.
 //
-// Invariant: the messages kept are those of epoch from first to last, without a hole.
+// Invariant: the messages kept are the latest of those of epoch after from and up to last, without a
+// hole.
 type stretch struct {
 	epoch string
+	from  uint64          // where it begins
 	last  uint64          // Seq of the newest message that was in the log
 	msgs  []model.Message // the latest of them
 	keep  int             // how many to keep at most
 
 	changed chan struct{} // closed, and replaced, at every change
 	ended   bool          // nothing will be appended any more
+	next    *stretch      // what goes on after a gap; nil if nothing does, or not yet
+	why     string        // the gap before this stretch
 }
 
 func newStretch(at model.Cursor, keep int) *stretch {
-	return &stretch{epoch: at.Epoch, last: at.Seq, keep: keep, changed: make(chan struct{})}
+	return &stretch{epoch: at.Epoch, from: at.Seq, last: at.Seq, keep: keep, changed: make(chan struct{})}
 }
+
+// start is where the stretch begins.
+func (s *stretch) start() model.Cursor { return model.Cursor{Epoch: s.epoch, Seq: s.from} }
 
 // position is the end of the stretch.
 func (s *stretch) position() model.Cursor { return model.Cursor{Epoch: s.epoch, Seq: s.last} }
@@ -35,9 +42,9 @@ func (s *stretch) append(msgs []model.Message) {
 	s.wake()
 }
 
-// end says that nothing will be appended any more.
-func (s *stretch) end() {
-	s.ended = true
+// end says that nothing will be appended any more. What goes on after a gap is next, nil if nothing does.
+func (s *stretch) end(next *stretch) {
+	s.ended, s.next = true, next
 	s.wake()
 }
 
@@ -46,18 +53,28 @@ func (s *stretch) wake() {
 	s.changed = make(chan struct{})
 }
 
-// lag is how many messages of the stretch come after seq, which may be ahead of it.
-func (s *stretch) lag(seq uint64) uint64 {
+// rest is how many messages of the stretch come after seq, which may be ahead of it.
+func (s *stretch) rest(seq uint64) uint64 {
 	if seq >= s.last {
 		return 0
 	}
 	return s.last - seq
 }
 
+// lag is how far behind a client at seq is: the messages to come in this stretch and those after it,
+// and the gaps between, which it must be told of too.
+func (s *stretch) lag(seq uint64) uint64 {
+	lag := s.rest(seq)
+	for n := s.next; n != nil; n = n.next {
+		lag += 1 + n.rest(n.from)
+	}
+	return lag
+}
+
 // since gives the messages after seq; false if they are not all kept. The slice is shared and not to be
-// changed.
+// changed; it has no spare capacity, so that appending to it copies it.
 func (s *stretch) since(seq uint64) ([]model.Message, bool) {
-	n := s.lag(seq)
+	n := s.rest(seq)
 	if n > uint64(len(s.msgs)) {
 		return nil, false
 	}

@@ -27,7 +27,7 @@ type subscription struct {
 // Open subscribes one client to a room. What the client missed is replayed from the room's cache or,
 // if that does not reach back far enough, from hop 2.
 func (s *Server) Open(ctx context.Context, name string, from model.Cursor) (hop1.Subscription, error) {
-	if err := checkRoom(name); err != nil {
+	if err := model.CheckRoom(name); err != nil {
 		return nil, fmt.Errorf("%w: %w", hop1.ErrNoRoom, err)
 	}
 	rm, err := s.enter(name)
@@ -103,8 +103,8 @@ func (sub *subscription) catchUp(ctx context.Context, from model.Cursor) error {
 			return err
 		}
 		defer up.end()
-		if up.Start().Gap != "" {
-			return sub.replay(ctx, up, up.Start().Cursor.Seq)
+		if got := up.Start(); got.Gap != "" {
+			return sub.replay(ctx, up, hop1.Start{Cursor: got.Cursor, Gap: got.Gap})
 		}
 	}
 	up, err := sub.upstream(ctx, beforeAnchor(from))
@@ -112,27 +112,27 @@ func (sub *subscription) catchUp(ctx context.Context, from model.Cursor) error {
 		return err
 	}
 	defer up.end()
-	if up.Start().Gap != "" {
-		return sub.replay(ctx, up, up.Start().Cursor.Seq)
+	start := hop1.Start{Cursor: from, Resumed: true}
+	switch got := up.Start(); {
+	case got.Gap == "":
+	case got.Cursor == from: // of what was asked for, the anchor alone is gone
+		start.Anchorless = true
+	default:
+		start = hop1.Start{Cursor: got.Cursor, Gap: got.Gap}
 	}
-	if err := sub.replay(ctx, up, from.Seq); err != nil {
-		return err
-	}
-	sub.start = hop1.Start{Cursor: from, Resumed: true}
-	return nil
+	return sub.replay(ctx, up, start)
 }
 
 // replay makes a backlog of what a subscription gives, up to the client's position on the stretch and at
-// least up to seq, and has the client start where the subscription does.
-func (sub *subscription) replay(ctx context.Context, up upstream, seq uint64) error {
-	start := up.Start()
-	if start.Cursor.Epoch != sub.on.epoch {
+// least up to the start, which is what the client is told.
+func (sub *subscription) replay(ctx context.Context, up upstream, start hop1.Start) error {
+	at := up.Start().Cursor
+	if at.Epoch != sub.on.epoch {
 		return errMoved // hop 2 is in an epoch that the room has not heard of yet, or is past
 	}
-	sub.start = hop1.Start{Cursor: start.Cursor, Gap: start.Gap}
-	need := max(seq, sub.at)
+	sub.start = start
+	need := max(start.Cursor.Seq, sub.at)
 	var backlog []model.Message
-	at := start.Cursor
 	for at.Seq < need {
 		b, err := up.Next(ctx)
 		if err != nil {
@@ -175,22 +175,22 @@ func (u upstream) end() {
 func (sub *subscription) Start() hop1.Start { return sub.start }
 
 // Next gives the backlog, then what the room has that the client has not.
-func (sub *subscription) Next(ctx context.Context) ([]model.Message, error) {
+func (sub *subscription) Next(ctx context.Context) (hop1.Batch, error) {
 	srv := sub.rm.srv
 	for {
 		if err := sub.ended(); err != nil {
-			return nil, err
+			return hop1.Batch{}, err
 		}
-		msgs, changed, err := sub.take()
-		if len(msgs) > 0 || err != nil {
-			return msgs, err
+		b, changed, err := sub.take()
+		if changed == nil {
+			return b, err
 		}
 		select {
 		case <-changed:
 		case <-sub.closed:
 		case <-srv.alive.Done():
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return hop1.Batch{}, ctx.Err()
 		}
 	}
 }
@@ -207,33 +207,51 @@ func (sub *subscription) ended() error {
 	return nil
 }
 
-// take gives the messages that are there, or what to wait for.
-func (sub *subscription) take() (msgs []model.Message, changed <-chan struct{}, err error) {
+// take gives the batch that is there, or what to wait for.
+func (sub *subscription) take() (b hop1.Batch, changed <-chan struct{}, err error) {
 	rm := sub.rm
 	rm.mu.Lock()
 	defer rm.mu.Unlock()
 	if len(sub.backlog) > 0 {
-		msgs, sub.backlog = sub.backlog, nil
-		return msgs, nil, nil
+		b.Messages, sub.backlog = sub.backlog, nil
+		return b, nil, nil
 	}
-	lag := rm.lag(sub)
-	if lag > uint64(rm.srv.cfg.QueueLimit) {
-		return nil, nil, fmt.Errorf("%w: %d messages behind", hop1.ErrSlowConsumer, lag)
+	if lag := rm.lag(sub); lag > uint64(rm.srv.cfg.QueueLimit) {
+		return b, nil, fmt.Errorf("%w: %d messages behind", hop1.ErrSlowConsumer, lag)
 	}
-	msgs, kept := sub.on.since(sub.at)
-	switch {
-	case !kept:
-		panic(fmt.Sprintf("edge: room %s: %d messages behind, within the limit, but not kept", rm.name, lag))
-	case lag > 0:
-		sub.at = sub.on.last
-		return msgs, nil, nil
-	case sub.on.ended && rm.srv.alive.Err() != nil:
-		return nil, nil, hop1.ErrDraining
-	case sub.on.ended:
-		return nil, nil, fmt.Errorf("%w: the room's log goes on elsewhere", hop1.ErrClosed)
-	default:
-		return nil, sub.on.changed, nil
+	for {
+		msgs, kept := sub.on.since(sub.at)
+		switch {
+		case !kept:
+			panic(fmt.Sprintf("edge: room %s: within the limit, but not kept: %d messages behind", rm.name, sub.on.rest(sub.at)))
+		case len(msgs) > 0:
+			sub.at = sub.on.last
+			return hop1.Batch{Messages: msgs}, nil, nil
+		case !sub.on.ended:
+			return b, sub.on.changed, nil
+		case rm.srv.alive.Err() != nil:
+			return b, nil, hop1.ErrDraining
+		case sub.on.next == nil:
+			return b, nil, fmt.Errorf("%w: the room has closed", hop1.ErrClosed)
+		}
+		if gap := sub.proceed(); gap != nil {
+			return hop1.Batch{Gap: gap}, nil, nil
+		}
 	}
+}
+
+// proceed takes the client from the end of its stretch to the next, and gives what it missed between
+// them. That is nothing if the log went on, and the client has been further than where the next stretch
+// begins, at a server that was ahead of this one. The room's lock is held.
+func (sub *subscription) proceed() *hop1.Gap {
+	before := sub.on
+	sub.on = before.next
+	to := sub.on.start()
+	if to.Epoch == before.epoch && to.Seq >= before.last && to.Seq <= sub.at {
+		return nil
+	}
+	sub.at = to.Seq
+	return &hop1.Gap{To: to, Why: sub.on.why}
 }
 
 // Close gives the client's place back.

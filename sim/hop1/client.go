@@ -19,7 +19,7 @@ import (
 type ClientConfig struct {
 	// Name is the client's name in the events it observes.
 	Name string
-	// Room is what to subscribe to; see [CheckRoom].
+	// Room is what to subscribe to; see [model.CheckRoom].
 	Room string
 	// BaseURL is what rooms hang from, such as "http://edge:8080".
 	BaseURL string
@@ -47,7 +47,8 @@ type ClientConfig struct {
 	Rand *rand.Rand
 
 	// Observe gets what the client sees: Connected, Disconnected, Deliver, Discontinuity, with all
-	// fields but Step and Time. It is called from Run's goroutine, in order. While it blocks, nothing
+	// fields but Step and Time. The end of a connection by the end of Run is a Disconnected too, with
+	// the note [model.NoteStopped]. It is called from Run's goroutine, in order. While it blocks, nothing
 	// is received: if for IdleTimeout, the server counts as silent. nil means nobody looks.
 	Observe func(model.Event)
 	// Mutant is a deliberate bug; the zero value is none.
@@ -58,7 +59,7 @@ type ClientConfig struct {
 const minFrame = 1024
 
 func (c *ClientConfig) validate() error {
-	if err := CheckRoom(c.Room); err != nil {
+	if err := model.CheckRoom(c.Room); err != nil {
 		return err
 	}
 	if _, err := baseField(c.BaseURL); err != nil {
@@ -159,7 +160,7 @@ func (c *Client) connection(ctx context.Context) (healthy bool, err error) {
 	delivered, err := c.stream(ctx, st, peer)
 	note := err.Error()
 	if ctx.Err() != nil {
-		note = "client stopped"
+		note = model.NoteStopped
 	}
 	c.observe(peer, []model.Event{{Kind: model.Disconnected, Note: note}})
 	return delivered || time.Since(since) >= c.cfg.Backoff.Max, err

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/internal/simtest"
 )
 
 // Goal: what is published reaches the client once, in order, with all fields.
@@ -24,12 +25,12 @@ func TestOrder(t *testing.T) {
 		s.rec.await(t, model.Deliver, 1)
 		s.feed.publish(500)
 		s.rec.await(t, model.Deliver, 501)
-		require.Equal(t, upTo(1, 501), s.rec.seqs())
+		require.Equal(t, simtest.UpTo(1, 501), s.rec.seqs())
 		require.Equal(t, model.Event{
-			Kind: model.Connected, Node: "c1", Room: "r", Transport: tr, Peer: "edge-1",
+			Kind: model.Connected, Node: "c1", Room: "r", Epoch: "e1", Transport: tr, Peer: "edge-1",
 		}, s.rec.of("")[0])
 		require.Equal(t, model.Event{
-			Kind: model.Deliver, Node: "c1", Room: "r", Seq: 7, ID: "m7", Transport: tr, Peer: "edge-1",
+			Kind: model.Deliver, Node: "c1", Room: "r", Epoch: "e1", Seq: 7, ID: "m7", Transport: tr, Peer: "edge-1",
 		}, s.rec.of(model.Deliver)[6])
 	})
 }
@@ -45,7 +46,7 @@ func TestStartsAtLiveEnd(t *testing.T) {
 		require.Equal(t, uint64(10), s.rec.of(model.Connected)[0].Seq)
 		feed.publish(2)
 		s.rec.await(t, model.Deliver, 2)
-		require.Equal(t, upTo(11, 12), s.rec.seqs())
+		require.Equal(t, simtest.UpTo(11, 12), s.rec.seqs())
 	})
 }
 
@@ -61,7 +62,7 @@ func TestResume(t *testing.T) {
 			s.feed.publish(5)
 			s.rec.await(t, model.Deliver, 10*i+10)
 		}
-		require.Equal(t, upTo(1, 40), s.rec.seqs())
+		require.Equal(t, simtest.UpTo(1, 40), s.rec.seqs())
 		require.Empty(t, s.rec.of(model.Discontinuity))
 		for i, ev := range s.rec.of(model.Connected) {
 			require.Equal(t, i > 0, ev.Resumed)
@@ -85,7 +86,7 @@ func TestResumeBeforeFirstMessage(t *testing.T) {
 		s.rec.await(t, model.Connected, 2)
 		s.feed.publish(2)
 		s.rec.await(t, model.Deliver, 2)
-		require.Equal(t, upTo(1, 2), s.rec.seqs())
+		require.Equal(t, simtest.UpTo(1, 2), s.rec.seqs())
 		require.True(t, s.rec.of(model.Connected)[1].Resumed)
 	})
 }
@@ -103,7 +104,7 @@ func TestHoleReconnects(t *testing.T) {
 		})
 		s.feed.publish(5)
 		s.rec.await(t, model.Deliver, 5)
-		require.Equal(t, upTo(1, 5), s.rec.seqs())
+		require.Equal(t, simtest.UpTo(1, 5), s.rec.seqs())
 		require.Equal(t, "hole: message 4 after 2", s.rec.of(model.Disconnected)[0].Note)
 		require.Equal(t, uint64(2), s.rec.of(model.Connected)[1].Seq)
 	})
@@ -115,17 +116,17 @@ func TestDiscontinuity(t *testing.T) {
 	cases := []struct {
 		name   string
 		change func(*memLog)
-		seq    uint64 // of the discontinuity; the client was at 3
+		to     model.Cursor // of the discontinuity; the client was at e1:3
 		note   string
 	}{
 		{"history too short", func(l *memLog) { l.first, l.msgs = 8, []model.Message{{Room: "r", Seq: 8, ID: "m8"}} },
-			8, "from e1:3 to e1:8: out of history"},
+			at("e1", 8), "from e1:3 to e1:8: out of history"},
 		{"log lost", func(l *memLog) { l.epoch, l.msgs = "e2", nil },
-			0, "from e1:3 to e2:0: another epoch"},
+			at("e2", 0), "from e1:3 to e2:0: another epoch"},
 		{"log went back", func(l *memLog) { l.msgs = l.msgs[:1] },
-			1, "from e1:3 to e1:1: out of history"},
+			at("e1", 1), "from e1:3 to e1:1: out of history"},
 		{"another message at the cursor", func(l *memLog) { l.msgs[2].ID = "x" },
-			3, `from e1:3 to e1:3: the log differs: message 3 is "x" here and was "m3"`},
+			at("e1", 3), `from e1:3 to e1:3: the log differs: message 3 is "x" here and was "m3"`},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -136,15 +137,70 @@ func TestDiscontinuity(t *testing.T) {
 				s.feed.edit(c.change)
 				s.feed.fail(ErrClosed)
 				told := s.rec.await(t, model.Discontinuity, 1)
-				require.Equal(t, c.seq, told[0].Seq)
+				require.Equal(t, c.to, told[0].Cursor())
 				require.Equal(t, c.note, told[0].Note)
 				s.feed.publish(2)
 				s.rec.await(t, model.Deliver, 5)
-				require.Equal(t, append(upTo(1, 3), upTo(c.seq+1, c.seq+2)...), s.rec.seqs())
+				require.Equal(t, append(simtest.UpTo(1, 3), simtest.UpTo(c.to.Seq+1, c.to.Seq+2)...), s.rec.seqs())
 				require.Len(t, s.rec.of(model.Discontinuity), 1)
+				require.Equal(t, c.to.Epoch, s.rec.of(model.Deliver)[4].Epoch)
 			})
 		})
 	}
+}
+
+// Goal: a gap that the feed meets in mid-stream reaches the client at once, over the connection that it
+// has, and the client goes on from the new position, in this connection and the next.
+// Method: gaps within the epoch and to another, then a lost connection.
+func TestGapInMidStream(t *testing.T) {
+	everywhere(t, func(t *testing.T, l lane, tr string) {
+		s := start(t, l, tr, nil)
+		s.feed.publish(3)
+		s.rec.await(t, model.Deliver, 3)
+		gap := func(to model.Cursor) {
+			s.feed.edit(func(l *memLog) {
+				l.epoch, l.first, l.msgs = to.Epoch, to.Seq+1, nil
+				s.feed.gap = &Gap{To: to, Why: "the dog ate it"}
+			})
+		}
+		gap(at("e1", 8))
+		told := s.rec.await(t, model.Discontinuity, 1)
+		require.Equal(t, model.Event{
+			Kind: model.Discontinuity, Node: "c1", Room: "r", Epoch: "e1", Seq: 8, Transport: tr, Peer: "edge-1",
+			Note: "from e1:3 to e1:8: the dog ate it",
+		}, told[0])
+		s.feed.publish(2)
+		s.rec.await(t, model.Deliver, 5)
+		gap(at("e2", 0))
+		told = s.rec.await(t, model.Discontinuity, 2)
+		require.Equal(t, "from e1:10 to e2:0: the dog ate it", told[1].Note)
+		s.feed.publish(2)
+		s.rec.await(t, model.Deliver, 7)
+		require.Empty(t, s.rec.of(model.Disconnected))
+		s.feed.fail(ErrClosed)
+		s.feed.publish(1)
+		s.rec.await(t, model.Deliver, 8)
+		require.Equal(t, []uint64{1, 2, 3, 9, 10, 1, 2, 3}, s.rec.seqs())
+		require.Equal(t, at("e2", 2), s.feed.cursors()[1])
+		require.Len(t, s.rec.of(model.Discontinuity), 2)
+	})
+}
+
+// Goal: a client whose anchor alone is no longer kept has lost nothing, and is not told that it had.
+func TestResumeWithoutAnchor(t *testing.T) {
+	everywhere(t, func(t *testing.T, l lane, tr string) {
+		s := start(t, l, tr, nil)
+		s.feed.publish(3)
+		s.rec.await(t, model.Deliver, 3)
+		s.feed.edit(func(l *memLog) { l.first, l.msgs = 4, nil })
+		s.feed.fail(ErrClosed)
+		again := s.rec.await(t, model.Connected, 2)
+		require.True(t, again[1].Resumed)
+		s.feed.publish(2)
+		s.rec.await(t, model.Deliver, 5)
+		require.Equal(t, simtest.UpTo(1, 5), s.rec.seqs())
+		require.Empty(t, s.rec.of(model.Discontinuity))
+	})
 }
 
 // Goal: the mutants misbehave in the way they are for.
@@ -186,7 +242,7 @@ func TestRunEnds(t *testing.T) {
 		began := time.Now()
 		require.ErrorIs(t, s.stop(), context.Canceled)
 		require.Zero(t, time.Since(began), "Run returns at once")
-		require.Equal(t, "client stopped", s.rec.of(model.Disconnected)[0].Note)
+		require.Equal(t, model.NoteStopped, s.rec.of(model.Disconnected)[0].Note)
 		synctest.Wait()
 		open, closed := s.feed.subscriptions()
 		require.Equal(t, []int{0, 1}, []int{open, closed})
@@ -211,7 +267,7 @@ func TestRunAgain(t *testing.T) {
 			require.ErrorIs(t, <-ended, context.Canceled)
 			feed.publish(1) // while nobody is there
 		}
-		require.Equal(t, upTo(1, 5), rec.seqs())
+		require.Equal(t, simtest.UpTo(1, 5), rec.seqs())
 		require.Empty(t, rec.of(model.Discontinuity))
 	})
 }
@@ -258,7 +314,7 @@ func TestBrokenConnection(t *testing.T) {
 			s.feed.publish(3)
 			s.rec.await(t, model.Deliver, 6*i+6)
 		}
-		require.Equal(t, upTo(1, 30), s.rec.seqs())
+		require.Equal(t, simtest.UpTo(1, 30), s.rec.seqs())
 		require.Len(t, s.rec.of(model.Disconnected), 5)
 		require.Empty(t, s.rec.of(model.Discontinuity))
 		synctest.Wait()

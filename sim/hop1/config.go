@@ -7,30 +7,6 @@ import (
 	"time"
 )
 
-// MaxRoomLen is the greatest length of a room's name, in bytes.
-const MaxRoomLen = 128
-
-// CheckRoom reports whether room can be the name of a room: 1 to MaxRoomLen characters of
-// [A-Za-z0-9._~-], which stand in a URL's path as they are (RFC 3986 section 2.3), but not "." or
-// "..", which a URL's path would swallow.
-func CheckRoom(room string) error {
-	if len(room) == 0 || len(room) > MaxRoomLen {
-		return fmt.Errorf("room %.40q has %d characters; want 1 to %d", room, len(room), MaxRoomLen)
-	}
-	if room == "." || room == ".." {
-		return fmt.Errorf("room %q: a URL's path cannot hold it", room)
-	}
-	for _, c := range room {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case c == '.', c == '_', c == '~', c == '-':
-		default:
-			return fmt.Errorf("room %.40q has %q; allowed are letters, digits and . _ ~ -", room, c)
-		}
-	}
-	return nil
-}
-
 func fieldError(field string, value any, want string) error {
 	return fmt.Errorf("%s: %v; want %s", field, value, want)
 }

@@ -11,7 +11,8 @@
 //
 // A resume replays from the client's cursor inclusively: the message at the cursor, the anchor, shows
 // by its ID that both ends mean the same log. If it does not, or the cursor is out of reach, the
-// client observes a [model.Discontinuity], never silence.
+// client observes a [model.Discontinuity], never silence. So it does when the feed meets a gap in
+// mid-stream. Only if the anchor is the one message that is no longer kept is the epoch taken for proof.
 //
 // A silent peer is found, and what it held is freed, by the client within IdleTimeout of the last byte
 // it heard, and by the WebSocket server within IdleTimeout of the last frame. Both send something

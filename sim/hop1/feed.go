@@ -36,11 +36,11 @@ type Feed interface {
 type Subscription interface {
 	// Start is what was agreed, once, before the first Next.
 	Start() Start
-	// Next blocks until there is at least one message, and returns what is there, in order of Seq
-	// without a hole. It fails with ErrSlowConsumer, ErrDraining or ErrClosed, after which it returns
-	// no more messages; or with the context's error, which loses nothing: transports that must write
-	// in silence call Next with a deadline, time and again.
-	Next(ctx context.Context) ([]model.Message, error)
+	// Next blocks until there is a batch, and returns what is there. It continues where the one before
+	// ended, or says that it does not. It fails with ErrSlowConsumer, ErrDraining or ErrClosed, after
+	// which it returns nothing more; or with the context's error, which loses nothing: transports that
+	// must write in silence call Next with a deadline, time and again.
+	Next(ctx context.Context) (Batch, error)
 	// Close frees everything and ends a blocked Next with ErrClosed. It is idempotent.
 	Close()
 }
@@ -50,10 +50,31 @@ type Start struct {
 	// Cursor is the agreed position: the client is owed everything after it. Its epoch is never empty.
 	Cursor model.Cursor
 	// Resumed: the client's own cursor was honoured. Then Cursor is that cursor, and, unless its Seq
-	// is 0, the first message replayed is the one AT the cursor: the anchor, whose ID proves to the
-	// client that both ends mean the same log.
+	// is 0 or the start is Anchorless, the first message replayed is the one AT the cursor: the anchor,
+	// whose ID proves to the client that both ends mean the same log.
 	Resumed bool
+	// Anchorless: the anchor is no longer kept, but the epoch is the cursor's, and all that follows the
+	// cursor is kept. It goes with Resumed only.
+	Anchorless bool
 	// Gap, unless empty, says why the client's cursor could not be honoured. What lay between it and
 	// Cursor is lost to the client.
 	Gap string
+}
+
+// Batch is what a subscription delivers: either messages or a gap.
+type Batch struct {
+	// Messages, at least one unless Gap is set, are in order of Seq without a hole. They may be shared
+	// with other subscriptions: they are not to be changed.
+	Messages []model.Message
+	// Gap, unless nil, says that messages are out of reach.
+	Gap *Gap
+}
+
+// Gap is an announced hole: what lay between the position reached and To is lost to the client, which
+// is owed everything after To.
+type Gap struct {
+	// To is the new position. Its epoch, never empty, may be another.
+	To model.Cursor
+	// Why is told to the client.
+	Why string
 }

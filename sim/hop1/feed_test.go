@@ -20,6 +20,7 @@ type memFeed struct {
 	broken  error // ends every subscription that was open when it was set
 	life    int   // counts calls of fail
 	tamper  func([]model.Message) []model.Message
+	gap     *Gap // met by every subscription that is behind it
 }
 
 type memLog struct {
@@ -104,12 +105,16 @@ func (f *memFeed) Open(_ context.Context, room string, from model.Cursor) (Subsc
 	case from.IsZero():
 	case from.Epoch != l.epoch:
 		s.start.Gap = "another epoch"
-	case from.Seq > end || (from.Seq < l.first && (from.Seq > 0 || l.first > 1)): // the anchor must be held
+	case from.Seq > end || from.Seq+1 < l.first:
 		s.start.Gap = "out of history"
+	case from.Seq+1 == l.first && from.Seq > 0:
+		s.start = Start{Cursor: from, Resumed: true, Anchorless: true}
+		s.next = from.Seq + 1
 	default:
 		s.start = Start{Cursor: from, Resumed: true}
 		s.next = max(from.Seq, 1)
 	}
+	s.epoch = s.start.Cursor.Epoch
 	f.open++
 	return s, nil
 }
@@ -118,6 +123,7 @@ type memSub struct {
 	f     *memFeed
 	l     *memLog
 	start Start
+	epoch string
 	next  uint64
 	life  int
 	once  sync.Once
@@ -126,37 +132,41 @@ type memSub struct {
 
 func (s *memSub) Start() Start { return s.start }
 
-func (s *memSub) Next(ctx context.Context) ([]model.Message, error) {
+func (s *memSub) Next(ctx context.Context) (Batch, error) {
 	for {
-		msgs, changed, err := s.poll()
-		if err != nil || len(msgs) > 0 {
-			return msgs, err
+		b, changed, err := s.poll()
+		if err != nil || len(b.Messages) > 0 || b.Gap != nil {
+			return b, err
 		}
 		select {
 		case <-changed:
 		case <-s.gone:
-			return nil, ErrClosed
+			return Batch{}, ErrClosed
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return Batch{}, ctx.Err()
 		}
 	}
 }
 
-func (s *memSub) poll() ([]model.Message, <-chan struct{}, error) {
+func (s *memSub) poll() (Batch, <-chan struct{}, error) {
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()
 	if s.life != s.f.life {
-		return nil, nil, s.f.broken
+		return Batch{}, nil, s.f.broken
 	}
-	if s.next < s.l.first || s.next >= s.l.first+uint64(len(s.l.msgs)) {
-		return nil, s.f.changed, nil
+	if g := s.f.gap; g != nil && (g.To.Epoch != s.epoch || g.To.Seq >= s.next) {
+		s.epoch, s.next = g.To.Epoch, g.To.Seq+1
+		return Batch{Gap: g}, nil, nil
+	}
+	if s.epoch != s.l.epoch || s.next < s.l.first || s.next >= s.l.first+uint64(len(s.l.msgs)) {
+		return Batch{}, s.f.changed, nil
 	}
 	msgs := append([]model.Message(nil), s.l.msgs[s.next-s.l.first:]...)
 	s.next += uint64(len(msgs))
 	if s.f.tamper != nil {
 		msgs = s.f.tamper(msgs)
 	}
-	return msgs, s.f.changed, nil
+	return Batch{Messages: msgs}, s.f.changed, nil
 }
 
 func (s *memSub) Close() {

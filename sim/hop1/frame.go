@@ -16,7 +16,7 @@ type frameType string
 
 const (
 	// frameHello opens a connection: Server is who serves, Cursor the agreed position, Resumed whether
-	// it is the client's own. If the client's cursor could not be honoured, Cursor is zero, and a
+	// it is the client's own, Anchorless that the message at it will not be replayed. If the client's cursor could not be honoured, Cursor is zero, and a
 	// frameDiscontinuity that has the position follows at once: a connection that breaks in between
 	// must not leave the client with a new position and no word of the gap.
 	frameHello frameType = "hello"
@@ -31,29 +31,32 @@ const (
 
 // frame is the unit that transports carry from server to client.
 type frame struct {
-	Type    frameType
-	Cursor  model.Cursor
-	Resumed bool
-	Server  string
-	Message *model.Message
-	Reason  string
-	Retry   time.Duration // whole milliseconds on the wire
+	Type       frameType
+	Cursor     model.Cursor
+	Resumed    bool
+	Anchorless bool
+	Server     string
+	Message    *model.Message
+	Reason     string
+	Retry      time.Duration // whole milliseconds on the wire
 }
 
 // wireFrame is a frame's JSON form, the same for every transport.
 type wireFrame struct {
-	Type    frameType      `json:"type"`
-	Cursor  string         `json:"cursor,omitempty"`
-	Resumed bool           `json:"resumed,omitempty"`
-	Server  string         `json:"server,omitempty"`
-	Message *model.Message `json:"message,omitempty"`
-	Reason  string         `json:"reason,omitempty"`
-	RetryMS int64          `json:"retry_ms,omitempty"`
+	Type    frameType `json:"type"`
+	Cursor  string    `json:"cursor,omitempty"`
+	Resumed bool      `json:"resumed,omitempty"`
+	// Anchored is there only to say false: without it, a resumed stream begins with its anchor.
+	Anchored *bool          `json:"anchored,omitempty"`
+	Server   string         `json:"server,omitempty"`
+	Message  *model.Message `json:"message,omitempty"`
+	Reason   string         `json:"reason,omitempty"`
+	RetryMS  int64          `json:"retry_ms,omitempty"`
 }
 
 // encodeFrame gives the JSON form of a frame, on one line.
 func encodeFrame(f frame) ([]byte, error) {
-	return json.Marshal(wireFrame{
+	w := wireFrame{
 		Type:    f.Type,
 		Cursor:  f.Cursor.String(),
 		Resumed: f.Resumed,
@@ -61,7 +64,11 @@ func encodeFrame(f frame) ([]byte, error) {
 		Message: f.Message,
 		Reason:  f.Reason,
 		RetryMS: f.Retry.Milliseconds(),
-	})
+	}
+	if f.Anchorless {
+		w.Anchored = new(bool)
+	}
+	return json.Marshal(w)
 }
 
 // decodeFrame reads the JSON form of a frame and rejects what no server may send. Fields it does not
@@ -79,6 +86,7 @@ func decodeFrame(b []byte) (frame, error) {
 	switch w.Type {
 	case frameHello:
 		f.Resumed, f.Server = w.Resumed, w.Server
+		f.Anchorless = w.Anchored != nil && !*w.Anchored
 		return f, nil
 	case frameMessage:
 		if w.Message == nil {

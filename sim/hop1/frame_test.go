@@ -17,6 +17,7 @@ import (
 // everyFrame is one of each kind, with all fields.
 var everyFrame = []frame{
 	{Type: frameHello, Cursor: at("e1", 5), Resumed: true, Server: "edge-1"},
+	{Type: frameHello, Cursor: at("e1", 5), Resumed: true, Anchorless: true},
 	{Type: frameHello, Server: "edge\n\"1\""},
 	{Type: frameMessage, Cursor: at("e1", 6), Message: &model.Message{Room: "r", Seq: 6, ID: "m\r\n6", Publisher: "p", Body: []byte{0, 255, '\n'}}},
 	{Type: frameDiscontinuity, Cursor: at("e2", 0), Reason: "line\n\nbreaks"},
@@ -32,6 +33,9 @@ func TestFrameRoundTrip(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, f, got)
 	}
+	f, err := decodeFrame([]byte(`{"type":"hello","cursor":"e1:5","resumed":true,"anchored":true}`))
+	require.NoError(t, err)
+	require.False(t, f.Anchorless)
 }
 
 // Goal: frames survive an SSE parser, whatever their fields hold, among comments.
@@ -82,6 +86,7 @@ func FuzzDecodeFrame(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(b)
 	}
+	f.Add([]byte(`{"type":"hello","cursor":"e:1","resumed":true,"anchored":null}`))
 	f.Add([]byte(`{"type":"message","cursor":"e:18446744073709551615","message":{"seq":18446744073709551615}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		fr, err := decodeFrame(b)
@@ -126,7 +131,7 @@ func FuzzEventStream(f *testing.F) {
 				return
 			}
 			for _, e := range events {
-				require.True(t, e.Kind != model.Deliver || e.Seq == before.Seq+1, "%+v after %v", e, before)
+				require.True(t, e.Kind != model.Deliver || e.Epoch == before.Epoch && e.Seq == before.Seq+1, "%+v after %v", e, before)
 			}
 		}
 	})
@@ -147,7 +152,7 @@ func FuzzRequest(f *testing.F) {
 		testServer(t, feed).ServeHTTP(w, r)
 		require.Contains(t, []int{301, 307, 400, 404, 500}, w.Code) // 500: the recorder cannot stream
 		for _, asked := range feed.cursors() {
-			require.NoError(t, CheckRoom(room))
+			require.NoError(t, model.CheckRoom(room))
 			back, err := model.ParseCursor(asked.String())
 			require.NoError(t, err)
 			require.Equal(t, asked, back)

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,37 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/internal/simtest"
 )
 
-// TestMain fails the package if a goroutine of its tests is left. Bubbles check theirs themselves.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if code == 0 {
-		code = leaked()
-	}
-	os.Exit(code)
-}
-
-func leaked() int {
-	var stacks string
-	for range 200 {
-		buf := make([]byte, 1<<20)
-		stacks = string(buf[:runtime.Stack(buf, true)])
-		// Every goroutine but this one and the testing package's own counts.
-		stray := 0
-		for g := range strings.SplitSeq(stacks, "\n\n") {
-			if strings.Contains(g, "sim/hop1") || strings.Contains(g, "net/http") || strings.Contains(g, "coder/websocket") {
-				stray++
-			}
-		}
-		if stray <= 1 {
-			return 0
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	log.Printf("leaked goroutines:\n%s", stacks)
-	return 1
-}
+// TestMain fails the package if a goroutine of its tests is left.
+func TestMain(m *testing.M) { os.Exit(simtest.Main(m, "sim/hop1", "net/http", "coder/websocket")) }
 
 // lane is where a test runs: a server and how to reach it.
 type lane struct {
@@ -172,15 +144,6 @@ func (r *recorder) seqs() []uint64 {
 	var seqs []uint64
 	for _, ev := range r.of(model.Deliver) {
 		seqs = append(seqs, ev.Seq)
-	}
-	return seqs
-}
-
-// upTo is the sequence numbers from..to.
-func upTo(from, to uint64) []uint64 {
-	var seqs []uint64
-	for s := from; s <= to; s++ {
-		seqs = append(seqs, s)
 	}
 	return seqs
 }

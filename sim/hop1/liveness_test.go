@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/internal/simtest"
 )
 
 // onWire starts a feed, a server over a wire, and a client.
@@ -56,7 +57,7 @@ func TestHalfOpenIsFound(t *testing.T) {
 
 				s.feed.publish(1)
 				s.rec.await(t, model.Deliver, 2)
-				require.Equal(t, upTo(1, 2), s.rec.seqs())
+				require.Equal(t, simtest.UpTo(1, 2), s.rec.seqs())
 				if tr == "ws" { // SSE's server hears nothing: see the package's limitations
 					time.Sleep(time.Until(cut.Add(3 * time.Second)))
 					synctest.Wait()
@@ -83,7 +84,7 @@ func TestStalledClientIsDropped(t *testing.T) {
 		require.LessOrEqual(t, open, 1, "the client may be back already")
 		resume()
 		s.rec.await(t, model.Deliver, 200)
-		require.Equal(t, upTo(1, 200), s.rec.seqs())
+		require.Equal(t, simtest.UpTo(1, 200), s.rec.seqs())
 		require.Empty(t, s.rec.of(model.Discontinuity))
 	})
 }

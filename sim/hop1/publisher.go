@@ -76,14 +76,14 @@ func (p *Publisher) validate() error {
 	return nil
 }
 
-// Publish publishes one message and gives its position in the log. It tries again after transport
+// Publish publishes one message ([model.CheckMessage]) and gives its position in the log. It tries again after transport
 // errors, 429 and 5xx, and gives up when ctx or MaxElapsed ends or at any other answer. After an
 // error of validation, for which no event is recorded, nothing was sent; after any other error the
 // message may or may not be in the log, and publishing the same ID again is safe.
 func (p Publisher) Publish(ctx context.Context, room, id string, body []byte) (model.Cursor, error) {
 	err := p.validate()
 	if err == nil {
-		err = CheckRoom(room)
+		err = model.CheckMessage(model.Message{Room: room, ID: id, Publisher: p.Name, Body: body})
 	}
 	if err != nil {
 		return model.Cursor{}, fmt.Errorf("hop1 publisher: %w", err)
@@ -107,7 +107,7 @@ func (p Publisher) Publish(ctx context.Context, room, id string, body []byte) (m
 		p.Observe(ev)
 		return model.Cursor{}, fmt.Errorf("publish %.40q: %w", id, err)
 	}
-	ev.Kind, ev.Seq = model.PublishOK, at.Seq
+	ev.Kind, ev.Epoch, ev.Seq = model.PublishOK, at.Epoch, at.Seq
 	p.Observe(ev)
 	return at, nil
 }

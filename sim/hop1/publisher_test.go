@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,7 +82,7 @@ func TestPublishInsists(t *testing.T) {
 		require.Equal(t, model.Cursor{Epoch: "e1", Seq: 42}, at)
 		require.Equal(t, []model.Event{
 			{Kind: model.PublishCall, Node: "p1", Room: "r", ID: "id-1"},
-			{Kind: model.PublishOK, Node: "p1", Room: "r", ID: "id-1", Seq: 42},
+			{Kind: model.PublishOK, Node: "p1", Room: "r", ID: "id-1", Epoch: "e1", Seq: 42},
 		}, rec.of(""))
 		require.Len(t, posts, 7)
 		close(posts)
@@ -140,6 +141,8 @@ func TestPublisherConfig(t *testing.T) {
 		{"MaxElapsed", "r", func(p *Publisher) { p.MaxElapsed = -1 }},
 		{"Backoff.Min", "r", func(p *Publisher) { p.Backoff.Min = -1 }},
 		{"room", "?", func(*Publisher) {}},
+		{"room", strings.Repeat("r", model.MaxRoomLen+1), func(*Publisher) {}},
+		{"publisher", "r", func(p *Publisher) { p.Name = "a\nb" }},
 	}
 	for _, c := range cases {
 		p := good
@@ -147,5 +150,9 @@ func TestPublisherConfig(t *testing.T) {
 		_, err := p.Publish(t.Context(), c.room, "id", nil)
 		require.ErrorContains(t, err, c.field)
 	}
+	_, err := good.Publish(t.Context(), "r", "", nil)
+	require.ErrorContains(t, err, "no id")
+	_, err = good.Publish(t.Context(), "r", "id", make([]byte, model.MaxBodyLen+1))
+	require.ErrorContains(t, err, "body")
 	require.Zero(t, seen, "nothing was sent, so nothing is recorded")
 }

@@ -55,7 +55,7 @@ func (c *ServerConfig) validate() error {
 //	GET /rooms/{room}/ws?cursor=E:S      WebSocket
 //	GET /rooms/{room}/events?cursor=E:S  server-sent events; a Last-Event-ID header takes precedence
 //
-// Without a cursor the client starts at the live end. A room ([CheckRoom]) or cursor that cannot be
+// Without a cursor the client starts at the live end. A room ([model.CheckRoom]) or cursor that cannot be
 // one is answered with 400 and a sentence, an unknown room with 404, a draining server with 503.
 //
 // A connection ends when its client leaves or falls silent, when the request's context ends, or when
@@ -94,7 +94,7 @@ func (s *server) handle(t transport, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	room := r.PathValue("room")
-	if err := CheckRoom(room); err != nil {
+	if err := model.CheckRoom(room); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
@@ -127,12 +127,19 @@ func (s *server) open(ctx context.Context, room string, asked model.Cursor) (Sub
 	if err != nil {
 		return nil, err
 	}
-	at := sub.Start().Cursor
-	if _, err := model.ParseCursor(at.String()); err != nil || at.IsZero() {
+	if err := checkPosition(sub.Start().Cursor); err != nil {
 		sub.Close()
-		return nil, fmt.Errorf("the feed's start is no cursor: %+v", at)
+		return nil, err
 	}
 	return sub, nil
+}
+
+// checkPosition rejects what no client could send back as its cursor.
+func checkPosition(at model.Cursor) error {
+	if _, err := model.ParseCursor(at.String()); err != nil || at.IsZero() {
+		return fmt.Errorf("the feed's position is no cursor: %+v", at)
+	}
+	return nil
 }
 
 // refuse answers a request whose subscription could not be opened.
@@ -158,25 +165,36 @@ func (s *server) refuse(w http.ResponseWriter, err error) {
 // is called after every Heartbeat of silence.
 func (s *server) pump(ctx context.Context, sub opened, send func([]frame) error, beat func() error) error {
 	start := sub.Start()
-	frames := s.opening(start, sub.asked)
+	frames, epoch := s.opening(start, sub.asked), start.Cursor.Epoch
 	for {
 		if err := send(frames); err != nil {
 			return fmt.Errorf("%w: %w", errGone, err)
 		}
-		msgs, err := s.next(ctx, sub, beat)
+		b, err := s.next(ctx, sub, beat)
 		if err != nil {
 			return err
 		}
 		frames = frames[:0]
-		for i := range msgs {
-			at := model.Cursor{Epoch: start.Cursor.Epoch, Seq: msgs[i].Seq}
-			frames = append(frames, frame{Type: frameMessage, Cursor: at, Message: &msgs[i]})
+		if b.Gap != nil {
+			if err := checkPosition(b.Gap.To); err != nil {
+				return err
+			}
+			epoch = b.Gap.To.Epoch
+			frames = append(frames, frame{Type: frameDiscontinuity, Cursor: b.Gap.To, Reason: b.Gap.Why})
+			continue
+		}
+		for i := range b.Messages {
+			m := &b.Messages[i]
+			frames = append(frames, frame{Type: frameMessage, Cursor: model.Cursor{Epoch: epoch, Seq: m.Seq}, Message: m})
 		}
 	}
 }
 
 func (s *server) opening(start Start, asked model.Cursor) []frame {
-	hello := frame{Type: frameHello, Cursor: start.Cursor, Resumed: start.Resumed, Server: s.cfg.Name}
+	hello := frame{
+		Type: frameHello, Cursor: start.Cursor, Server: s.cfg.Name,
+		Resumed: start.Resumed, Anchorless: start.Resumed && start.Anchorless,
+	}
 	if asked.IsZero() || start.Resumed {
 		return []frame{hello}
 	}
@@ -184,20 +202,20 @@ func (s *server) opening(start Start, asked model.Cursor) []frame {
 	return []frame{hello, {Type: frameDiscontinuity, Cursor: start.Cursor, Reason: start.Gap}}
 }
 
-// next waits for messages, and beats meanwhile.
-func (s *server) next(ctx context.Context, sub Subscription, beat func() error) ([]model.Message, error) {
+// next waits for a batch, and beats meanwhile.
+func (s *server) next(ctx context.Context, sub Subscription, beat func() error) (Batch, error) {
 	if beat == nil {
 		return sub.Next(ctx)
 	}
 	for {
 		quiet, cancel := context.WithTimeout(ctx, s.cfg.Heartbeat)
-		msgs, err := sub.Next(quiet)
+		b, err := sub.Next(quiet)
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-			return msgs, err
+			return b, err
 		}
 		if err := beat(); err != nil {
-			return nil, fmt.Errorf("%w: %w", errGone, err)
+			return Batch{}, fmt.Errorf("%w: %w", errGone, err)
 		}
 	}
 }

@@ -24,7 +24,7 @@ import (
 func TestMalformedRequest(t *testing.T) {
 	feed := newMemFeed()
 	h := testServer(t, feed)
-	long := strings.Repeat("x", MaxRoomLen+1)
+	long := strings.Repeat("x", model.MaxRoomLen+1)
 	cases := []struct {
 		method, room, query, lastID string
 		status                      int
@@ -37,8 +37,9 @@ func TestMalformedRequest(t *testing.T) {
 		{"GET", "r", "cursor=e1:1", "nonsense", 400, "no colon"},
 		{"GET", "a%2Fb", "", "", 400, `has '/'; allowed are`},
 		{"GET", "a b", "", "", 400, `has ' '; allowed are`},
+		{"GET", "a~b", "", "", 400, `has '~'; allowed are`},
 		{"GET", "%2E%2E", "", "", 400, "a URL's path cannot hold it"},
-		{"GET", long, "", "", 400, "has 129 characters; want 1 to 128"},
+		{"GET", long, "", "", 400, "has 65 bytes; want 1 to 64"},
 		{"GET", "nowhere", "", "", 404, "no such room"},
 		{"HEAD", "r", "", "", 405, "GET only"},
 		{"POST", "r", "", "", 405, ""},
@@ -225,6 +226,57 @@ func TestSSEOnTheWire(t *testing.T) {
 		expect(`event: goodbye`, `retry: 250`, `data: {"type":"goodbye","reason":"draining","retry_ms":250}`)
 		_, err = lines.ReadByte()
 		require.ErrorIs(t, err, io.EOF)
+	})
+}
+
+// Goal: a gap in mid-stream is on the wire as documented, and moves the ID that an EventSource would
+// come back with; so is a resume without its anchor.
+func TestGapOnTheWire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		feed := newMemFeed()
+		feed.edit(func(l *memLog) { l.first = 8 })
+		w := newWire(t, testServer(t, feed))
+		resp, err := w.client.Get(w.url + "/rooms/r/events?cursor=e1:7")
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		conn, _, err := websocket.Dial(t.Context(), w.url+"/rooms/r/ws?cursor=e1:7", &websocket.DialOptions{HTTPClient: w.client})
+		require.NoError(t, err)
+		defer conn.CloseNow()
+		lines := bufio.NewReader(resp.Body)
+		expect := func(id, want string) {
+			t.Helper()
+			_, b, err := conn.Read(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, want, string(b))
+			var event string
+			for !strings.HasSuffix(event, "\n\n") {
+				line, err := lines.ReadString('\n')
+				require.NoError(t, err)
+				event += line
+			}
+			require.Contains(t, event, "\nid: "+id+"\ndata: "+want+"\n\n")
+		}
+		expect("e1:7", `{"type":"hello","cursor":"e1:7","resumed":true,"anchored":false,"server":"edge-1"}`)
+		feed.set(func() { feed.gap = &Gap{To: at("e2", 3), Why: "the log is gone"} })
+		feed.edit(func(l *memLog) { l.epoch, l.first = "e2", 4 })
+		expect("e2:3", `{"type":"discontinuity","cursor":"e2:3","reason":"the log is gone"}`)
+		feed.publish(1)
+		expect("e2:4", `{"type":"message","cursor":"e2:4","message":{"room":"r","seq":4,"id":"m4","publisher":"p","body":"Ym9keSBvZiBtNA=="}}`)
+	})
+}
+
+// Goal: a gap to nowhere ends the connection, instead of a cursor that no client could come back with.
+func TestGapToNowhere(t *testing.T) {
+	inEveryBubble(t, func(t *testing.T, tr string) {
+		s, _ := onWire(t, tr)
+		s.feed.set(func() { s.feed.gap = &Gap{To: at("bad\nepoch", 9), Why: "?"} })
+		s.feed.publish(1)
+		s.rec.await(t, model.Disconnected, 1)
+		s.feed.set(func() { s.feed.gap = nil })
+		s.rec.await(t, model.Deliver, 1)
+		require.Equal(t, []uint64{1}, s.rec.seqs())
+		require.Empty(t, s.rec.of(model.Discontinuity))
+		require.Equal(t, "goodbye from the server: subscription ended", s.rec.of(model.Disconnected)[0].Note)
 	})
 }
 

@@ -108,10 +108,12 @@ func (s *session) hello(f frame) []model.Event {
 	case s.asked.IsZero():
 		s.phase = streaming
 		s.cursor, s.lastID = f.Cursor, ""
-		return []model.Event{{Kind: model.Connected, Seq: f.Cursor.Seq}}
+		return []model.Event{event(model.Connected, f.Cursor)}
 	case f.Resumed && f.Cursor == s.asked:
-		s.phase, s.anchor = streaming, s.asked.Seq > 0
-		return []model.Event{{Kind: model.Connected, Seq: f.Cursor.Seq, Resumed: true}}
+		s.phase, s.anchor = streaming, s.asked.Seq > 0 && !f.Anchorless
+		connected := event(model.Connected, f.Cursor)
+		connected.Resumed = true
+		return []model.Event{connected}
 	default:
 		return s.connectElsewhere(f.Cursor, fmt.Sprintf("server started at %s, not at %s", f.Cursor, s.asked))
 	}
@@ -120,14 +122,15 @@ func (s *session) hello(f frame) []model.Event {
 // connectElsewhere completes an opening that did not honour the client's cursor.
 func (s *session) connectElsewhere(to model.Cursor, why string) []model.Event {
 	s.phase = streaming
-	return []model.Event{{Kind: model.Connected, Seq: to.Seq}, s.jump(to, why)}
+	return []model.Event{event(model.Connected, to), s.jump(to, why)}
 }
 
 // jump moves the client to a position that does not follow from its last.
 func (s *session) jump(to model.Cursor, why string) model.Event {
-	note := fmt.Sprintf("from %s to %s: %s", s.cursor, to, why)
+	told := event(model.Discontinuity, to)
+	told.Note = fmt.Sprintf("from %s to %s: %s", s.cursor, to, why)
 	s.cursor, s.lastID, s.anchor = to, "", false
-	return model.Event{Kind: model.Discontinuity, Seq: to.Seq, Note: note}
+	return told
 }
 
 func (s *session) message(f frame) ([]model.Event, error) {
@@ -141,7 +144,8 @@ func (s *session) message(f frame) ([]model.Event, error) {
 	if s.anchor && m.Seq > last {
 		return nil, fmt.Errorf("protocol: resumed at %s without its anchor: the first message is %d", s.asked, m.Seq)
 	}
-	deliver := model.Event{Kind: model.Deliver, Seq: m.Seq, ID: m.ID}
+	deliver := event(model.Deliver, f.Cursor)
+	deliver.ID = m.ID
 	switch {
 	case m.Seq <= last:
 		return s.duplicate(m, deliver), nil
@@ -168,4 +172,9 @@ func (s *session) duplicate(m *model.Message, deliver model.Event) []model.Event
 		events = append(events, deliver)
 	}
 	return events
+}
+
+// event is something that the client saw at a position.
+func event(kind model.Kind, at model.Cursor) model.Event {
+	return model.Event{Kind: kind, Epoch: at.Epoch, Seq: at.Seq}
 }

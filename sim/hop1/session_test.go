@@ -83,9 +83,31 @@ func TestSessionBreaksInOpening(t *testing.T) {
 	events, err = s.take(frame{Type: frameDiscontinuity, Cursor: at("e", 7), Reason: "too old"})
 	require.NoError(t, err)
 	require.Equal(t, []model.Event{
-		{Kind: model.Connected, Seq: 7},
-		{Kind: model.Discontinuity, Seq: 7, Note: "from e:2 to e:7: too old"},
+		{Kind: model.Connected, Epoch: "e", Seq: 7},
+		{Kind: model.Discontinuity, Epoch: "e", Seq: 7, Note: "from e:2 to e:7: too old"},
 	}, events)
+}
+
+// Goal: a resume that says it has no anchor goes on after the cursor; one that then has it is no worse.
+func TestSessionWithoutAnchor(t *testing.T) {
+	for _, anchored := range []bool{false, true} {
+		s := resumed(t)
+		hello := helloAt(at("e", 2), true)
+		hello.Anchorless = true
+		events, err := s.take(hello)
+		require.NoError(t, err)
+		require.Equal(t, []model.Event{{Kind: model.Connected, Epoch: "e", Seq: 2, Resumed: true}}, events)
+		if anchored {
+			events, err = s.take(messageAt("e", 2, "b"))
+			require.NoError(t, err)
+			require.Empty(t, events)
+		}
+		_, err = s.take(messageAt("e", 4, "d"))
+		require.ErrorContains(t, err, "hole: message 4 after 2")
+		events, err = s.take(messageAt("e", 3, "c"))
+		require.NoError(t, err)
+		require.Equal(t, []model.Event{{Kind: model.Deliver, Epoch: "e", Seq: 3, ID: "c"}}, events)
+	}
 }
 
 // Goal: a server that claims to resume elsewhere, or gives a position that was not asked for, is not
@@ -96,8 +118,8 @@ func TestSessionStartsElsewhere(t *testing.T) {
 		events, err := s.take(f)
 		require.NoError(t, err)
 		require.Equal(t, []model.Event{
-			{Kind: model.Connected, Seq: f.Cursor.Seq},
-			{Kind: model.Discontinuity, Seq: f.Cursor.Seq, Note: fmt.Sprintf("from e:2 to %s: server started at %s, not at e:2", f.Cursor, f.Cursor)},
+			{Kind: model.Connected, Epoch: f.Cursor.Epoch, Seq: f.Cursor.Seq},
+			{Kind: model.Discontinuity, Epoch: f.Cursor.Epoch, Seq: f.Cursor.Seq, Note: fmt.Sprintf("from e:2 to %s: server started at %s, not at e:2", f.Cursor, f.Cursor)},
 		}, events)
 	}
 }
@@ -109,10 +131,10 @@ func TestSessionJumps(t *testing.T) {
 	require.NoError(t, err)
 	events, err := s.take(frame{Type: frameDiscontinuity, Cursor: at("f", 40), Reason: "failed over"})
 	require.NoError(t, err)
-	require.Equal(t, []model.Event{{Kind: model.Discontinuity, Seq: 40, Note: "from e:2 to f:40: failed over"}}, events)
+	require.Equal(t, []model.Event{{Kind: model.Discontinuity, Epoch: "f", Seq: 40, Note: "from e:2 to f:40: failed over"}}, events)
 	events, err = s.take(messageAt("f", 41, "x"))
 	require.NoError(t, err)
-	require.Equal(t, []model.Event{{Kind: model.Deliver, Seq: 41, ID: "x"}}, events)
+	require.Equal(t, []model.Event{{Kind: model.Deliver, Epoch: "f", Seq: 41, ID: "x"}}, events)
 }
 
 // Goal: whatever a server sends, what the client sees follows from its last position, step by step.
@@ -125,7 +147,9 @@ func TestSessionProperty(t *testing.T) {
 		c := cursors.Draw(t, "cursor")
 		switch rapid.IntRange(0, 9).Draw(t, "type") {
 		case 0:
-			return helloAt(c, rapid.Bool().Draw(t, "resumed"))
+			f := helloAt(c, rapid.Bool().Draw(t, "resumed"))
+			f.Anchorless = rapid.Bool().Draw(t, "anchorless")
+			return f
 		case 1:
 			return frame{Type: frameDiscontinuity, Cursor: c}
 		case 2:
@@ -136,7 +160,7 @@ func TestSessionProperty(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		s := &session{room: "r"}
-		last, known := uint64(0), false
+		last, known := model.Cursor{}, false
 		s.begin()
 		for range rapid.IntRange(1, 60).Draw(t, "frames") {
 			if rapid.IntRange(0, 7).Draw(t, "reconnect") == 0 {
@@ -159,20 +183,20 @@ func TestSessionProperty(t *testing.T) {
 				case model.Connected:
 					if ev.Resumed {
 						require.True(t, known)
-						require.Equal(t, last, ev.Seq)
+						require.Equal(t, last, ev.Cursor())
 					} else if known {
 						require.Equal(t, model.Discontinuity, events[1].Kind, "a lost position is announced in the same step")
 					}
-					last, known = ev.Seq, true
+					last, known = ev.Cursor(), true
 				case model.Discontinuity:
-					last = ev.Seq
+					last = ev.Cursor()
 				case model.Deliver:
-					require.Equal(t, last+1, ev.Seq)
-					last = ev.Seq
+					last.Seq++
+					require.Equal(t, last, ev.Cursor())
 				}
 			}
 			if known {
-				require.Equal(t, last, s.cursor.Seq)
+				require.Equal(t, last, s.cursor)
 			}
 		}
 	})

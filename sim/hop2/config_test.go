@@ -50,32 +50,18 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-func TestCheckMessage(t *testing.T) {
-	good := model.Message{Room: "r", ID: "1"}
-	require.NoError(t, CheckMessage(good))
-	long := strings.Repeat("x", 200)
-	for want, change := range map[string]func(*model.Message){
-		"room":              func(m *model.Message) { m.Room = "" },
-		"has 200 bytes":     func(m *model.Message) { m.Room = long },
-		`has '~'`:           func(m *model.Message) { m.Room = "a~" },
-		`has 'ä'`:           func(m *model.Message) { m.Room = "ä" },
-		"no id":             func(m *model.Message) { m.ID = "" },
-		"id":                func(m *model.Message) { m.ID = long },
-		"control":           func(m *model.Message) { m.ID = "a\nb" },
-		"not UTF-8":         func(m *model.Message) { m.Publisher = "\xff" },
-		"publisher":         func(m *model.Message) { m.Publisher = long },
-		"1048577 bytes":     func(m *model.Message) { m.Body = make([]byte, MaxBodyLen+1) },
-		"want 1 to 64":      func(m *model.Message) { m.Room = strings.Repeat("x", 65) },
-		"allowed are 128":   func(m *model.Message) { m.ID = strings.Repeat("x", 129) },
-		"letters, digits":   func(m *model.Message) { m.Room = "a/b" },
-		"control character": func(m *model.Message) { m.Publisher = "\x00" },
-	} {
-		m := good
-		change(&m)
-		err := CheckMessage(m)
+// What cannot be published or subscribed to is refused before anything is sent.
+func TestInvalid(t *testing.T) {
+	s, err := New("redis", Config{Addr: "x:1"})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	for _, m := range []model.Message{{Room: "a~", ID: "1"}, {Room: "r"}, {Room: "r", ID: "1", Body: make([]byte, model.MaxBodyLen+1)}} {
+		_, err := s.Publish(t.Context(), m)
 		require.ErrorIs(t, err, ErrInvalid)
-		require.ErrorContains(t, err, want)
 	}
+	_, err = s.Subscribe(t.Context(), "..", model.Cursor{})
+	require.ErrorIs(t, err, ErrInvalid)
+	require.ErrorContains(t, err, `invalid room "..": a URL's path cannot hold it`)
 }
 
 // Whatever the broker sends: no panic, and what is accepted is sound.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/twohop/twohop/model"
 )
@@ -18,7 +16,8 @@ var (
 	// ErrUnavailable: the broker could not be reached, or did not answer, until the context ended. A
 	// message that was being published may or may not be in the log; publishing it again is safe.
 	ErrUnavailable = errors.New("broker unavailable")
-	// ErrInvalid: the room or the message cannot be one; nothing was sent.
+	// ErrInvalid: the room or the message cannot be one ([model.CheckRoom], [model.CheckMessage]);
+	// nothing was sent.
 	ErrInvalid = errors.New("invalid")
 )
 
@@ -78,61 +77,18 @@ type Gap struct {
 	Why      string
 }
 
-// The limits of what can be published.
-const (
-	// MaxRoomLen is the greatest length of a room's name, in bytes.
-	MaxRoomLen = 64
-	// MaxNameLen is the greatest length of a message's ID, and of its publisher's name, in bytes.
-	MaxNameLen = 128
-	// MaxBodyLen is the greatest length of a message's body, in bytes.
-	MaxBodyLen = 1 << 20
-)
-
-// CheckRoom reports whether room can be the name of a room: 1 to MaxRoomLen characters of
-// [A-Za-z0-9_.-]. The error wraps ErrInvalid.
-func CheckRoom(room string) error {
-	if len(room) == 0 || len(room) > MaxRoomLen {
-		return fmt.Errorf("%w room %.80q: it has %d bytes; want 1 to %d", ErrInvalid, room, len(room), MaxRoomLen)
-	}
-	for _, c := range room {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '.', c == '-':
-		default:
-			return fmt.Errorf("%w room %.80q: it has %q; allowed are letters, digits and _ . -", ErrInvalid, room, c)
-		}
+// checkRoom is [model.CheckRoom] with an error that wraps ErrInvalid.
+func checkRoom(room string) error {
+	if err := model.CheckRoom(room); err != nil {
+		return fmt.Errorf("%w %w", ErrInvalid, err)
 	}
 	return nil
 }
 
-// CheckMessage reports whether m can be published: its room's name by [CheckRoom], an ID, a
-// publisher's name, which may be empty, and a body within the limits. The error wraps ErrInvalid.
-func CheckMessage(m model.Message) error {
-	if err := CheckRoom(m.Room); err != nil {
-		return err
-	}
-	if m.ID == "" {
-		return fmt.Errorf("%w message: it has no id", ErrInvalid)
-	}
-	if err := checkName("id", m.ID); err != nil {
-		return err
-	}
-	if err := checkName("publisher", m.Publisher); err != nil {
-		return err
-	}
-	if len(m.Body) > MaxBodyLen {
-		return fmt.Errorf("%w body: it has %d bytes; allowed are %d", ErrInvalid, len(m.Body), MaxBodyLen)
-	}
-	return nil
-}
-
-func checkName(field, name string) error {
-	switch {
-	case len(name) > MaxNameLen:
-		return fmt.Errorf("%w %s %.80q: it has %d bytes; allowed are %d", ErrInvalid, field, name, len(name), MaxNameLen)
-	case !utf8.ValidString(name):
-		return fmt.Errorf("%w %s %.80q: it is not UTF-8", ErrInvalid, field, name)
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return fmt.Errorf("%w %s %.80q: it has a control character", ErrInvalid, field, name)
+// checkMessage is [model.CheckMessage] with an error that wraps ErrInvalid.
+func checkMessage(m model.Message) error {
+	if err := model.CheckMessage(m); err != nil {
+		return fmt.Errorf("%w %w", ErrInvalid, err)
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -19,38 +18,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/internal/simtest"
 )
 
-// TestMain fails the package if a goroutine of its tests is left. Bubbles check theirs themselves.
+// TestMain fails the package if a goroutine of its tests is left.
 func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "3000"); err != nil { // of a pure machine, they take half a second
 		log.Fatal(err)
 	}
-	code := m.Run()
-	if code == 0 {
-		code = leaked()
-	}
-	os.Exit(code)
-}
-
-func leaked() int {
-	var stacks string
-	for range 200 {
-		buf := make([]byte, 1<<20)
-		stacks = string(buf[:runtime.Stack(buf, true)])
-		stray := -1 // this goroutine
-		for g := range strings.SplitSeq(stacks, "\n\n") {
-			if strings.Contains(g, "sim/hop2") || strings.Contains(g, "go-redis") || strings.Contains(g, "miniredis") {
-				stray++
-			}
-		}
-		if stray <= 0 {
-			return 0
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	log.Printf("leaked goroutines:\n%s", stacks)
-	return 1
+	os.Exit(simtest.Main(m, "sim/hop2", "go-redis", "miniredis"))
 }
 
 // everywhere runs a test on real sockets and in virtual time.
@@ -76,10 +52,10 @@ type network struct {
 	pipes bool
 
 	mu       sync.Mutex
-	address  string        // of the listening broker, on loopback
-	backlog  chan net.Conn // of the listening broker, with pipes; nil if it is down
-	conns    []*conn       // all that were dialled
-	deaf     bool          // new connections are cut at once
+	address  string         // of the listening broker, on loopback
+	pipe     *simtest.Pipes // of the broker that listens, or did last, with pipes; nil before any
+	conns    []*conn        // all that were dialled
+	deaf     bool           // new connections are cut at once
 	dialFail error
 }
 
@@ -124,7 +100,7 @@ func newNetwork(t *testing.T, pipes bool) *network {
 // dial is a strategy's Dial.
 func (n *network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	n.mu.Lock()
-	address, backlog, deaf, err := n.address, n.backlog, n.deaf, n.dialFail
+	address, pipe, deaf, err := n.address, n.pipe, n.deaf, n.dialFail
 	n.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -133,12 +109,10 @@ func (n *network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	switch {
 	case !n.pipes:
 		raw, err = (&net.Dialer{}).DialContext(ctx, "tcp", address)
-	case backlog == nil:
+	case pipe == nil:
 		err = syscall.ECONNREFUSED
 	default:
-		near, far := net.Pipe()
-		raw = near
-		backlog <- far
+		raw, err = pipe.Connect()
 	}
 	if err != nil {
 		return nil, err
@@ -174,53 +148,19 @@ func (n *network) written() []string {
 	return all
 }
 
-// pipeListener is the broker's end of a network of pipes.
-type pipeListener struct {
-	n       *network
-	backlog chan net.Conn
-	closed  chan struct{}
-	once    sync.Once
-}
-
+// listen opens the broker's end of the network.
 func (n *network) listen(t require.TestingT) net.Listener {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.pipes {
-		l := &pipeListener{n: n, backlog: make(chan net.Conn, 1000), closed: make(chan struct{})}
-		n.backlog = l.backlog
-		return l
+		n.pipe = simtest.Listen()
+		return n.pipe
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	n.address = l.Addr().String()
 	return l
 }
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.backlog:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() {
-		close(l.closed)
-		l.n.mu.Lock()
-		if l.n.backlog == l.backlog {
-			l.n.backlog = nil
-		}
-		l.n.mu.Unlock()
-		for len(l.backlog) > 0 {
-			_ = (<-l.backlog).Close()
-		}
-	})
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "broker", Net: "pipe"} }
 
 // serve starts a broker on the network; the function it returns crashes it.
 func (n *network) serve(t *testing.T, store *RedisStore) (crash func()) {
@@ -306,13 +246,4 @@ func collect(t *testing.T, sub Subscription, from, to model.Cursor) (seqs []uint
 		at = b.Cursor
 	}
 	return seqs, gaps
-}
-
-// upTo is the sequence numbers from..to.
-func upTo(from, to uint64) []uint64 {
-	var seqs []uint64
-	for s := from; s <= to; s++ {
-		seqs = append(seqs, s)
-	}
-	return seqs
 }

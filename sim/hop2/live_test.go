@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/internal/simtest"
 )
 
 var live = flag.Bool("live", false, "run the tests that need a real broker")
@@ -39,7 +40,7 @@ func TestLiveRedis(t *testing.T) {
 	require.Equal(t, uint64(120), end.Seq)
 	require.Equal(t, uint64(70), publish(t, s, "r", 70, 70).Seq)
 	seqs, gaps := collect(t, sub, sub.Start().Cursor, end)
-	require.Equal(t, upTo(1, 120), seqs)
+	require.Equal(t, simtest.UpTo(1, 120), seqs)
 	require.Empty(t, gaps)
 	late := subscribe(t, s, "r", model.Cursor{Epoch: end.Epoch, Seq: 10})
 	require.Equal(t, uint64(70), late.Start().Cursor.Seq)
@@ -54,7 +55,7 @@ func TestLiveRedis(t *testing.T) {
 	next := publish(t, s, "r", 122, 130)
 	require.Equal(t, model.Cursor{Epoch: end.Epoch, Seq: 130}, next)
 	seqs, gaps = collect(t, sub, end, next)
-	require.Equal(t, upTo(122, 130), seqs)
+	require.Equal(t, simtest.UpTo(122, 130), seqs)
 	require.Empty(t, gaps)
 
 	stop()
@@ -62,7 +63,7 @@ func TestLiveRedis(t *testing.T) {
 	fresh := publish(t, s, "r", 131, 133)
 	require.Equal(t, uint64(3), fresh.Seq)
 	seqs, gaps = collect(t, sub, next, fresh)
-	require.Equal(t, upTo(1, 3), seqs)
+	require.Equal(t, simtest.UpTo(1, 3), seqs)
 	require.Len(t, gaps, 1)
 }
 

@@ -98,7 +98,7 @@ func (r *Redis) Stats() RedisStats {
 
 // Publish appends m to its room's log.
 func (r *Redis) Publish(ctx context.Context, m model.Message) (model.Cursor, error) {
-	if err := CheckMessage(m); err != nil {
+	if err := checkMessage(m); err != nil {
 		return model.Cursor{}, fmt.Errorf("hop2 redis: publish: %w", err)
 	}
 	record := encodeRecord(m)
@@ -118,7 +118,7 @@ func (r *Redis) Publish(ctx context.Context, m model.Message) (model.Cursor, err
 
 // Subscribe gives a room's log from a cursor.
 func (r *Redis) Subscribe(ctx context.Context, room string, from model.Cursor) (Subscription, error) {
-	if err := CheckRoom(room); err != nil {
+	if err := checkRoom(room); err != nil {
 		return nil, fmt.Errorf("hop2 redis: subscribe: %w", err)
 	}
 	// Live messages first, history second: in the other order, what is published in between is lost.

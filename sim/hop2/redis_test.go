@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/internal/simtest"
 )
 
 // The same ID is appended once, whoever publishes it however often, until it is forgotten.
@@ -68,7 +69,7 @@ func TestConcurrentPublishers(t *testing.T) {
 		}
 		wg.Wait()
 		slices.Sort(seqs)
-		require.Equal(t, upTo(1, publishers*each), seqs)
+		require.Equal(t, simtest.UpTo(1, publishers*each), seqs)
 		require.Len(t, epochs, 1)
 	})
 }
@@ -97,7 +98,7 @@ func TestResumeFromEveryCursor(t *testing.T) {
 		for i, sub := range subs {
 			seqs, gaps := collect(t, sub, starts[i], end)
 			require.Empty(t, gaps)
-			require.Equal(t, upTo(starts[i].Seq+1, all), seqs)
+			require.Equal(t, simtest.UpTo(starts[i].Seq+1, all), seqs)
 		}
 
 		sub := subscribe(t, s, "r", model.Cursor{Epoch: end.Epoch, Seq: 6})
@@ -119,7 +120,7 @@ func TestEmptyRoom(t *testing.T) {
 		require.Zero(t, start.Cursor.Seq)
 		end := publish(t, s, "r", 1, 3)
 		seqs, gaps := collect(t, subscribe(t, s, "r", start.Cursor), start.Cursor, end)
-		require.Equal(t, upTo(1, 3), seqs)
+		require.Equal(t, simtest.UpTo(1, 3), seqs)
 		require.Empty(t, gaps)
 	})
 }
@@ -138,7 +139,7 @@ func TestTrimmedHistoryIsAnnounced(t *testing.T) {
 		require.Equal(t, at(15), late.Start().Cursor)
 		require.Contains(t, late.Start().Gap, "trimmed")
 		seqs, gaps := collect(t, late, at(15), end)
-		require.Equal(t, upTo(16, 20), seqs)
+		require.Equal(t, simtest.UpTo(16, 20), seqs)
 		require.Empty(t, gaps)
 		require.Equal(t, Start{Cursor: at(15)}, subscribe(t, s, "r", at(15)).Start(), "all after 15 is kept")
 
@@ -151,7 +152,7 @@ func TestTrimmedHistoryIsAnnounced(t *testing.T) {
 		require.Len(t, gaps, 1)
 		require.Equal(t, at(15), gaps[0].To)
 		require.Contains(t, gaps[0].Why, "trimmed")
-		require.Equal(t, append(upTo(1, gaps[0].From.Seq), upTo(16, 20)...), seqs)
+		require.Equal(t, append(simtest.UpTo(1, gaps[0].From.Seq), simtest.UpTo(16, 20)...), seqs)
 	})
 }
 
@@ -177,7 +178,7 @@ func TestRestartKeepsData(t *testing.T) {
 			after := <-published
 			require.Equal(t, before.Seq+10, after.Seq)
 			seqs, gaps = collect(t, sub, before, after)
-			require.Equal(t, upTo(before.Seq+1, after.Seq), seqs)
+			require.Equal(t, simtest.UpTo(before.Seq+1, after.Seq), seqs)
 			require.Empty(t, gaps)
 			before = after
 		}
@@ -201,7 +202,7 @@ func TestRestartLosesData(t *testing.T) {
 		require.Equal(t, uint64(3), after.Seq)
 		require.NotEqual(t, before.Epoch, after.Epoch)
 		seqs, gaps := collect(t, sub, before, after)
-		require.Equal(t, upTo(1, 3), seqs)
+		require.Equal(t, simtest.UpTo(1, 3), seqs)
 		require.Len(t, gaps, 1)
 		require.Equal(t, model.Cursor{Epoch: after.Epoch}, gaps[0].To)
 		require.Contains(t, gaps[0].Why, "other epoch")
@@ -242,7 +243,7 @@ func TestLostAnnouncement(t *testing.T) {
 		publishUnheard(t, s, note("r", 3))
 		end := publish(t, s, "r", 4, 4)
 		seqs, gaps := collect(t, sub, at, end)
-		require.Equal(t, upTo(3, 4), seqs)
+		require.Equal(t, simtest.UpTo(3, 4), seqs)
 		require.Empty(t, gaps)
 		require.Less(t, time.Since(lost), 10*time.Millisecond)
 	})
@@ -261,7 +262,7 @@ func TestResubscriptionReads(t *testing.T) {
 		end := publish(t, n.strategy(t, nil), "r", 1, 3) // before s is back, after RetryMin
 		require.Less(t, time.Since(began), s.cfg.RetryMin)
 		seqs, gaps := collect(t, sub, sub.Start().Cursor, end)
-		require.Equal(t, upTo(1, 3), seqs)
+		require.Equal(t, simtest.UpTo(1, 3), seqs)
 		require.Empty(t, gaps)
 		require.Less(t, time.Since(began), s.cfg.RetryMin+time.Millisecond)
 	})
@@ -277,7 +278,7 @@ func TestInboxOverflow(t *testing.T) {
 		synctest.Wait() // the last of them, too, has come
 		back := time.Now()
 		seqs, gaps := collect(t, sub, sub.Start().Cursor, end)
-		require.Equal(t, upTo(1, 10), seqs)
+		require.Equal(t, simtest.UpTo(1, 10), seqs)
 		require.Empty(t, gaps)
 		require.Less(t, time.Since(back), time.Millisecond)
 	})
@@ -319,7 +320,7 @@ func TestSilentNetwork(t *testing.T) {
 		end.Seq = 5
 		go publish(t, far, "r", 2, 5)
 		seqs, gaps := collect(t, sub, first, end)
-		require.Equal(t, upTo(2, 5), seqs)
+		require.Equal(t, simtest.UpTo(2, 5), seqs)
 		require.Empty(t, gaps)
 		require.Less(t, time.Since(cut), 4*time.Second, "a check after 1 s, its timeout after 2 s, and another")
 
