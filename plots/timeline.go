@@ -172,7 +172,7 @@ func connectionLanes(h *model.History) []*lane {
 		e := &h.Events[i]
 		var l *lane
 		switch {
-		case e.Kind == model.Disconnected:
+		case e.Kind == model.Disconnected && e.Note != model.NoteStopped:
 			l = lost
 		case e.Kind == model.Connected && e.Resumed:
 			l = resumed

@@ -139,19 +139,19 @@ type ChatSystem struct {
 	balancer *netsim.Balancer
 
 	mu     sync.Mutex
-	rooms  map[string]uint64 // the last position known to be in a room's log
-	places map[string]place  // of each client that has connected
+	rooms  map[string]model.Cursor // the last position known to be in a room's log
+	places map[string]place        // of each client that has connected
 }
 
 // place is how far a client has come in its room.
 type place struct {
 	room string
-	seq  uint64
+	at   model.Cursor
 }
 
 // Build adds the chat's nodes and links to a world.
 func (c *Chat) Build(w *sim.World) *ChatSystem {
-	sys := &ChatSystem{chat: c, rooms: make(map[string]uint64), places: make(map[string]place)}
+	sys := &ChatSystem{chat: c, rooms: make(map[string]model.Cursor), places: make(map[string]place)}
 	inside := netsim.Link{Latency: time.Millisecond}
 	outside := netsim.Link{Latency: c.Latency, Jitter: c.Jitter, Loss: c.Loss}
 	w.Link("*", "*", inside)
@@ -279,9 +279,11 @@ func (sys *ChatSystem) observe(n *sim.Node, e model.Event) {
 	defer sys.mu.Unlock()
 	switch e.Kind {
 	case model.PublishOK:
-		sys.rooms[e.Room] = max(sys.rooms[e.Room], e.Seq)
+		if known := sys.rooms[e.Room]; e.Epoch != known.Epoch || e.Seq > known.Seq {
+			sys.rooms[e.Room] = e.Cursor()
+		}
 	case model.Connected, model.Deliver, model.Discontinuity:
-		sys.places[n.Name()] = place{e.Room, e.Seq}
+		sys.places[n.Name()] = place{e.Room, e.Cursor()}
 	}
 }
 
@@ -291,7 +293,7 @@ func (sys *ChatSystem) CaughtUp() bool {
 	sys.mu.Lock()
 	defer sys.mu.Unlock()
 	for _, p := range sys.places {
-		if p.seq < sys.rooms[p.room] {
+		if end, known := sys.rooms[p.room]; known && (p.at.Epoch != end.Epoch || p.at.Seq < end.Seq) {
 			return false
 		}
 	}
