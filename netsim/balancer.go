@@ -353,17 +353,9 @@ func (b *Balancer) pick(client endpoint) *backend {
 }
 
 func (b *Balancer) freePort() (uint16, bool) {
-	for range lastFlowPort - firstFlowPort + 1 {
-		port := b.nextPort
-		b.nextPort++
-		if b.nextPort > lastFlowPort {
-			b.nextPort = firstFlowPort
-		}
-		if b.byPort[port] == nil && port != b.cfg.Port {
-			return port, true
-		}
-	}
-	return 0, false
+	return nextPort(&b.nextPort, firstFlowPort, lastFlowPort, func(port uint16) bool {
+		return b.byPort[port] == nil && port != b.cfg.Port
+	})
 }
 
 // closing takes a connection out of its backend's count now, and out of the table later.

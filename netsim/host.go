@@ -276,13 +276,19 @@ func (h *Host) liveConns() []*Conn {
 
 // freePort finds a local port that no connection to the same remote end has.
 func (h *Host) freePort(remote endpoint) (uint16, bool) {
-	for range lastEphemeralPort - firstEphemeralPort + 1 {
-		port := h.nextPort
-		h.nextPort++
-		if h.nextPort > lastEphemeralPort {
-			h.nextPort = firstEphemeralPort
+	return nextPort(&h.nextPort, firstEphemeralPort, lastEphemeralPort, func(port uint16) bool {
+		return h.conns[keyOf(remote, port)] == nil
+	})
+}
+
+// nextPort takes the next port of a range that is free, going round, from where the last search ended.
+func nextPort(next *uint16, first, last uint16, free func(uint16) bool) (uint16, bool) {
+	for range int(last) - int(first) + 1 {
+		port := *next
+		if *next++; *next > last {
+			*next = first
 		}
-		if h.conns[keyOf(remote, port)] == nil {
+		if free(port) {
 			return port, true
 		}
 	}

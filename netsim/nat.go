@@ -193,17 +193,10 @@ func (b *NAT) mappingFor(p *packet) *mapping {
 }
 
 func (b *NAT) freePort(tcp bool) (uint16, bool) {
-	for range lastFlowPort - firstFlowPort + 1 {
-		port := b.nextPort
-		b.nextPort++
-		if b.nextPort > lastFlowPort {
-			b.nextPort = firstFlowPort
-		}
-		if m := b.byPort[natPort{tcp, port}]; m == nil || b.stale(m) {
-			return port, true
-		}
-	}
-	return 0, false
+	return nextPort(&b.nextPort, firstFlowPort, lastFlowPort, func(port uint16) bool {
+		m := b.byPort[natPort{tcp, port}]
+		return m == nil || b.stale(m)
+	})
 }
 
 // inbound lets a packet in if its port is mapped and the filter has no objection.
