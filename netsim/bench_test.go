@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,17 +70,79 @@ func BenchmarkEvents(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
+// The traffic of BenchmarkMessages: messages of 200 bytes over 50 ms.
+const (
+	messageInterval = 100 * time.Millisecond
+	messageSize     = 200
+)
+
+// startTraffic has so many connections carry ten messages a second each for a length of time, from the
+// second that is the next. They send in the same instants, or spread evenly over them, so that virtual
+// time stops for each message. received counts what has arrived.
+func startTraffic(t *testing.T, n *Network, connections int, spread bool, length time.Duration) (received *int) {
+	received = new(int)
+	hosts := newHosts(t, n, "client", "server")
+	require.NoError(t, n.SetLink("client", "server", Link{Latency: 50 * time.Millisecond}))
+	l, err := hosts[1].Listen("tcp", ":80")
+	require.NoError(t, err)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				buf := make([]byte, messageSize)
+				for {
+					if _, err := io.ReadFull(c, buf); err != nil {
+						return
+					}
+					*received++
+				}
+			}()
+		}
+	}()
+	for i := range connections {
+		go func() {
+			conn, err := hosts[0].Dial("tcp", "server:80")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			offset := time.Second - n.Now()%time.Second
+			if spread {
+				offset += messageInterval * time.Duration(i) / time.Duration(connections)
+			}
+			send(conn, offset, length)
+		}()
+	}
+	return received
+}
+
+// send sends a message at each interval, as real programs do: by a timer of their own.
+func send(c net.Conn, offset, length time.Duration) {
+	message := make([]byte, messageSize)
+	time.Sleep(offset)
+	for end := time.Now().Add(length); time.Now().Before(end); time.Sleep(messageInterval) {
+		if _, err := c.Write(message); err != nil {
+			return
+		}
+	}
+}
+
 // BenchmarkMessages is TCP with everything on: each connection carries ten messages of 200 bytes a
-// second over 50 ms, for 60 s of virtual time, on one processor. The connections send in the same
-// instants, or spread evenly over them, so that virtual time stops for each message. An op is one such
-// minute.
+// second over 50 ms, on one processor. An op is ten seconds of virtual time.
+//
+// What a message costs the network does not depend on how many connections there are, see
+// TestWorkPerMessage; what it costs the machine does, as its caches hold a thousand connections and not ten
+// thousand. BenchmarkGoroutines tells how much of that is the language's runtime alone.
 func BenchmarkMessages(b *testing.B) {
-	const interval, length, size = 100 * time.Millisecond, 10 * time.Second, 200
+	const length = 10 * time.Second
 	for _, c := range []struct {
 		connections int
 		spread      bool
 	}{{1000, false}, {10000, false}, {1000, true}, {10000, true}} {
-		connections, spread, name := c.connections, c.spread, fmt.Sprintf("%d/together", c.connections)
+		name := fmt.Sprintf("%d/together", c.connections)
 		if c.spread {
 			name = fmt.Sprintf("%d/spread", c.connections)
 		}
@@ -88,47 +151,12 @@ func BenchmarkMessages(b *testing.B) {
 			delivered, took := 0, time.Duration(0)
 			for range b.N {
 				inBubble(b, func(t *testing.T, n *Network) {
-					received := 0
-					hosts := newHosts(t, n, "client", "server")
-					require.NoError(t, n.SetLink("client", "server", Link{Latency: 50 * time.Millisecond}))
-					l, err := hosts[1].Listen("tcp", ":80")
-					require.NoError(t, err)
-					go func() {
-						for {
-							c, err := l.Accept()
-							if err != nil {
-								return
-							}
-							go func() {
-								buf := make([]byte, size)
-								for {
-									if _, err := io.ReadFull(c, buf); err != nil {
-										return
-									}
-									received++
-								}
-							}()
-						}
-					}()
-					for i := range connections {
-						go func() {
-							conn, err := hosts[0].Dial("tcp", "server:80")
-							if err != nil {
-								t.Error(err)
-								return
-							}
-							offset := time.Second - n.Now()%time.Second
-							if spread {
-								offset += interval * time.Duration(i) / time.Duration(connections)
-							}
-							send(conn, offset, interval, length, size)
-						}()
-					}
+					received := startTraffic(t, n, c.connections, c.spread, length+3*time.Second)
 					require.NoError(t, n.RunUntil(2*time.Second)) // all are connected, and have begun
-					start, before := now(), received
+					start, before := now(), *received
 					require.NoError(t, n.RunUntil(2*time.Second+length))
 					took += now().Sub(start)
-					delivered += received - before
+					delivered += *received - before
 					finish(t, n)
 				})
 			}
@@ -138,13 +166,73 @@ func BenchmarkMessages(b *testing.B) {
 	}
 }
 
-// send sends a message at each interval, as real programs do: by a timer of their own.
-func send(c net.Conn, offset, interval, length time.Duration, size int) {
-	message := make([]byte, size)
-	time.Sleep(offset)
-	for end := time.Now().Add(length + 3*time.Second); time.Now().Before(end); time.Sleep(interval) {
-		if _, err := c.Write(message); err != nil {
-			return
-		}
+// BenchmarkGoroutines is BenchmarkMessages without a network: what is left are the goroutines that it
+// needs, one that sleeps from message to message and one that waits for them, on a condition variable
+// each. No network could carry more messages between goroutines; how far this falls with their number,
+// any network's must.
+func BenchmarkGoroutines(b *testing.B) {
+	for _, pairs := range []int{1000, 10000} {
+		b.Run(fmt.Sprint(pairs), func(b *testing.B) {
+			now := wallClock(b)
+			delivered, took := 0, time.Duration(0)
+			for range b.N {
+				inBubble(b, func(t *testing.T, n *Network) {
+					delivered += pairs * exchanges
+					took += passMessages(pairs, now)
+				})
+			}
+			b.ReportMetric(float64(delivered)/took.Seconds(), "msgs/s")
+			b.ReportMetric(0, "ns/op")
+		})
 	}
+}
+
+// exchanges is how many messages each pair of BenchmarkGoroutines exchanges.
+const exchanges = 100
+
+// passMessages has pairs of goroutines exchange messages in step, and tells how long that took.
+func passMessages(pairs int, now func() time.Time) time.Duration {
+	var mu sync.Mutex
+	var sent []int // by which pairs, in this instant
+	over := false
+	waiting := make([]*sync.Cond, pairs)
+	for i := range pairs {
+		waiting[i] = sync.NewCond(&mu)
+		go func() {
+			for range exchanges {
+				time.Sleep(messageInterval)
+				mu.Lock()
+				sent = append(sent, i)
+				mu.Unlock()
+			}
+		}()
+		go func() {
+			mu.Lock()
+			defer mu.Unlock()
+			for !over {
+				waiting[i].Wait()
+			}
+		}()
+	}
+	synctest.Wait()
+	start := now()
+	for range exchanges {
+		time.Sleep(messageInterval)
+		synctest.Wait() // until all have sent
+		for _, i := range sent {
+			mu.Lock()
+			waiting[i].Broadcast()
+			mu.Unlock()
+			synctest.Wait() // until it has received
+		}
+		sent = sent[:0]
+	}
+	took := now().Sub(start)
+	mu.Lock()
+	over = true
+	for _, c := range waiting {
+		c.Broadcast()
+	}
+	mu.Unlock()
+	return took
 }

@@ -51,6 +51,40 @@ func TestAcknowledgementsCostNoRound(t *testing.T) {
 	})
 }
 
+// Goal: what a message costs does not depend on how many connections there are.
+// Method: rounds of the loop and events planned, for a message, among few connections and among many.
+func TestWorkPerMessage(t *testing.T) {
+	work := func(connections int, spread bool) (rounds, events float64) {
+		synctest.Test(t, func(t *testing.T) {
+			n, err := New(Config{Seed: 1})
+			require.NoError(t, err)
+			received := startTraffic(t, n, connections, spread, 8*time.Second)
+			require.NoError(t, n.RunUntil(2*time.Second))
+			_, roundsBefore := n.Progress()
+			stepBefore, before := n.step, *received
+			require.NoError(t, n.RunUntil(7*time.Second))
+			_, roundsAfter := n.Progress()
+			messages := float64(*received - before)
+			require.EqualValues(t, 50*connections, messages)
+			rounds, events = float64(roundsAfter-roundsBefore)/messages, float64(n.step-stepBefore)/messages
+			finish(t, n)
+		})
+		return rounds, events
+	}
+	many := 1000
+	if testing.Short() {
+		many = 300
+	}
+	for _, spread := range []bool{false, true} {
+		fewRounds, fewEvents := work(20, spread)
+		manyRounds, manyEvents := work(many, spread)
+		t.Logf("spread %v: %.2f rounds, %.2f events a message among 20 connections; %.2f, %.2f among %d",
+			spread, fewRounds, fewEvents, manyRounds, manyEvents, many)
+		require.LessOrEqual(t, manyRounds, fewRounds)
+		require.InEpsilon(t, fewEvents, manyEvents, 0.02)
+	}
+}
+
 // Goal: an interruption ends RunUntil soon, and Resume lets it go on.
 func TestInterruptAndResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
