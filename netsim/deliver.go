@@ -17,6 +17,9 @@ func (n *Network) send(from *Host, c *Conn, p *packet) {
 		n.lost(p)
 		return
 	}
+	if from.holdsOut(c, p) {
+		return
+	}
 	p.from, p.to = from, to
 	n.observe(Sent, from, to, c, size)
 	at, fate := from.uplinkTo(to).take(n.clock, p.wireLen())
@@ -137,7 +140,17 @@ func (n *Network) planArrival(at time.Duration, p *packet) {
 }
 
 // inOrder reports whether packets arrive once and in order.
-func (p *pipe) inOrder() bool { return p.link.Reorder == 0 && p.link.Duplicate == 0 }
+func (p *pipe) inOrder() bool {
+	if p.link.Reorder != 0 || p.link.Duplicate != 0 {
+		return false
+	}
+	for _, i := range p.worse {
+		if i.duplicate != 0 {
+			return false
+		}
+	}
+	return true
+}
 
 // arrive hands a packet to the host at the end of its leg.
 func (n *Network) arrive(p *packet) {
@@ -151,6 +164,9 @@ func (n *Network) arrive(p *packet) {
 	if !h.up {
 		n.observe(Undeliverable, h, p.from, nil, len(p.payload))
 		n.lost(p)
+		return
+	}
+	if h.holdsIn(p) {
 		return
 	}
 	if h.box != nil && h.box.forwards(p) {

@@ -138,7 +138,7 @@ func SetLink(a, b string, l Link) Fault {
 // connections keep the old address, which nobody reaches any more: nothing comes of them but time-outs.
 // Dialled UDP sockets go on from the new address, as QUIC and WebRTC count on.
 func ChangeIP(hosts string) Fault {
-	return &fault{kind: "ip-change", args: []string{hosts}, apply: func(n *Network, bite func()) error {
+	return &fault{kind: "ipchange", args: []string{hosts}, apply: func(n *Network, bite func()) error {
 		found, err := n.Match(hosts)
 		if err != nil {
 			return err

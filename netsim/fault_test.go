@@ -107,7 +107,7 @@ func TestFaultText(t *testing.T) {
 			"partition(a, x-*)":         Partition("a", "x-*"),
 			"blackhole(x, a)":           Blackhole("x", "a"),
 			"nic-down(x)":               NICDown("x"),
-			"ip-change(x)":              ChangeIP("x"),
+			"ipchange(x)":               ChangeIP("x"),
 			"rebind(a)":                 Rebind("a"),
 			"dns(api.example, 1m0s, x)": ChangeDNS("api.example", time.Minute, "x"),
 			"dns-fail(a..b)":            FailDNS("a..b"),

@@ -38,6 +38,7 @@ type Host struct {
 	leastEpoch uint64
 	listeners  map[uint16]*Listener
 	sockets    map[uint16]*UDPConn // of UDP
+	pauses     []*pause            // the first holds what is held back; none unless the host is paused
 }
 
 // connKey identifies a connection on its host: the remote address and port, and the local port.
@@ -225,6 +226,7 @@ func (h *Host) Crash() int {
 	if h.box != nil {
 		h.box.crashed()
 	}
+	h.dropHeld()
 	h.closeListeners()
 	h.closeSockets()
 	return len(conns)

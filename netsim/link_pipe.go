@@ -11,6 +11,7 @@ type pipe struct {
 	link    Link
 	epoch   uint64 // of Network.rules when link and block were looked up
 	block   *block // the partition that cuts this direction, if any
+	worse   []*impairment
 	luck    *rand.PCG
 	queue   dropTail
 	channel channel       // the state of link.Burst
@@ -57,12 +58,12 @@ func (p *pipe) carry(now time.Duration, size int, splits bool) passage {
 			return passage{fate: fateQueueFull}
 		}
 	}
-	if p.loses(sent) {
+	if p.loses(sent) || p.impaired(func(i *impairment) float64 { return i.loss }) {
 		return passage{fate: fateLost}
 	}
 	way := passage{copies: 1}
 	way.arrivals[0] = p.arrives(sent)
-	if p.happens(l.Duplicate) {
+	if p.happens(l.Duplicate) || p.impaired(func(i *impairment) float64 { return i.duplicate }) {
 		way.copies = 2
 		way.arrivals[1] = p.arrives(sent)
 	}
@@ -78,6 +79,17 @@ func (p *pipe) loses(sent time.Duration) bool {
 	return lost
 }
 
+// impaired draws whether what happens to a packet with some probability happens by an impairment.
+func (p *pipe) impaired(probability func(*impairment) float64) bool {
+	for _, i := range p.worse {
+		if p.happens(probability(i)) {
+			i.hit()
+			return true
+		}
+	}
+	return false
+}
+
 // arrives draws when a packet (or a copy of it) that was sent completely at a given time arrives.
 func (p *pipe) arrives(sent time.Duration) time.Duration {
 	l := &p.link
@@ -91,6 +103,12 @@ func (p *pipe) arrives(sent time.Duration) time.Duration {
 		at += l.Variation.scale
 	}
 	at = max(at, sent+leastLatency)
+	for _, i := range p.worse {
+		if i.delay > 0 {
+			at += i.delay
+			i.hit()
+		}
+	}
 	if p.happens(l.Reorder) {
 		return at + time.Duration((1-uniform(p.luck))*float64(l.ReorderBy))
 	}

@@ -52,6 +52,8 @@ type Network struct {
 	links   []linkRule
 	blocks  []*block
 
+	impairments []*impairment
+
 	uplinks, downlinks access
 
 	// The loop's.
@@ -386,6 +388,7 @@ func (h *Host) pipeTo(to *Host) *pipe {
 	if p.epoch != h.net.rules {
 		p.link = h.net.linkBetween(h, to)
 		p.block = h.net.blockBetween(h, to)
+		p.worse = h.net.impairmentsBetween(h, to)
 		p.epoch = h.net.rules
 	}
 	return p

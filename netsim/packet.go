@@ -50,6 +50,8 @@ type packet struct {
 	// conn is nil, and what is lost is lost.
 	conn  *Conn
 	tries int
+	// sender is whose packet it is that a paused host holds back.
+	sender *Conn
 	// dropped says that a middlebox did not let it through.
 	dropped bool
 	// ident is the IP identification in captures, and hops how many boxes have sent it on.

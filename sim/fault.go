@@ -9,7 +9,7 @@ import (
 )
 
 // Fault is something that goes wrong in a world, or gets well again, as a value: [Crash], [Restart],
-// [Stop], and all of [netsim.Fault].
+// [Stop], [Skew], [Scale], and all of [netsim.Fault].
 type Fault interface {
 	// Kind is the fault's name without arguments, such as "crash".
 	Kind() string
@@ -20,16 +20,17 @@ type Fault interface {
 // nodeFault is a fault of this package.
 type nodeFault struct {
 	kind, node string
+	more       string // further arguments, as they print
 	apply      func(w *World, n *Node, bite func()) error
 }
 
 func (f nodeFault) Kind() string   { return f.kind }
-func (f nodeFault) String() string { return f.kind + "(" + f.node + ")" }
+func (f nodeFault) String() string { return f.kind + "(" + f.node + f.more + ")" }
 
 // Crash takes the power from a node's host: its process and connections are gone without a word to
 // the other ends, until [Restart].
 func Crash(node string) Fault {
-	return nodeFault{"crash", node, func(w *World, n *Node, bite func()) error {
+	return nodeFault{kind: "crash", node: node, apply: func(w *World, n *Node, bite func()) error {
 		if !n.host.Up() {
 			return fmt.Errorf("the host is down already")
 		}
@@ -47,7 +48,7 @@ func Crash(node string) Fault {
 // Stop tells a node's process to end, by its context; connections that it leaves open when it does
 // are closed as a kernel closes them.
 func Stop(node string) Fault {
-	return nodeFault{"stop", node, func(w *World, n *Node, bite func()) error {
+	return nodeFault{kind: "stop", node: node, apply: func(w *World, n *Node, bite func()) error {
 		if n.running {
 			bite()
 		}
@@ -56,14 +57,17 @@ func Stop(node string) Fault {
 	}}
 }
 
-// Restart boots a node's host if it has crashed, and starts its program again.
+// Restart starts a node's program again, after it has booted its host if that has crashed. A process that is
+// still running is killed first: its connections are closed as a kernel closes them.
 func Restart(node string) Fault {
-	return nodeFault{"restart", node, func(w *World, n *Node, bite func()) error {
-		if n.running {
-			return fmt.Errorf("its process is still running; crash or stop it first")
-		}
+	return nodeFault{kind: "restart", node: node, apply: func(w *World, n *Node, bite func()) error {
 		bite()
 		n.setAlive(false)
+		if n.running {
+			n.running = false
+			n.cancel(errKilled)
+			n.host.CloseAll()
+		}
 		n.host.Boot()
 		w.boot(n.host, n.program, n.life+1)
 		return nil
@@ -125,6 +129,8 @@ func (w *World) inflict(r *FaultRecord) {
 			break
 		}
 		err = f.apply(w, n, bite)
+	case scaleFault:
+		err = f.apply(w, bite)
 	case netsim.Fault:
 		err = f.ApplyTo(w.net, bite)
 	default:
@@ -158,7 +164,11 @@ func undoes(end, earlier Fault) bool {
 	switch end := end.(type) {
 	case nodeFault:
 		n, ok := earlier.(nodeFault)
-		return ok && end.kind == "restart" && n.node == end.node
+		return ok && n.node == end.node && (end.kind == "restart" && (n.kind == "crash" || n.kind == "stop") ||
+			end.kind == "skew" && n.kind == "skew")
+	case scaleFault:
+		s, ok := earlier.(scaleFault)
+		return ok && s.group == end.group && s.by == -end.by
 	case netsim.Fault:
 		n, ok := earlier.(netsim.Fault)
 		return ok && end.Ends(n)

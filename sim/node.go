@@ -29,6 +29,7 @@ type Node struct {
 	program Program
 	life    int // 1 for the first
 	cancel  context.CancelCauseFunc
+	clock   *hostClock
 
 	mu      sync.Mutex
 	alive   bool
@@ -36,10 +37,11 @@ type Node struct {
 	records []model.Event
 }
 
-// errCrashed and errStopped are the causes for which a program's context ends.
+// These are the causes for which a program's context ends.
 var (
 	errCrashed = errors.New("sim: the node has crashed")
 	errStopped = errors.New("sim: the node was told to stop")
+	errKilled  = errors.New("sim: the node's process was killed")
 )
 
 // Node adds a host with a process on it, which starts now.
@@ -50,6 +52,7 @@ func (w *World) Node(name string, program Program) {
 		return
 	}
 	w.order = append(w.order, name)
+	w.clocks[name] = new(hostClock)
 	w.boot(host, program, 1)
 }
 
@@ -57,7 +60,7 @@ func (w *World) Node(name string, program Program) {
 // periodic timers of different hosts do not fall on the same instant.
 func (w *World) boot(host *netsim.Host, program Program, life int) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	n := &Node{w: w, host: host, program: program, life: life, cancel: cancel, alive: true, running: true}
+	n := &Node{w: w, host: host, program: program, life: life, cancel: cancel, clock: w.clocks[host.Name()], alive: true, running: true}
 	w.nodes[host.Name()] = n
 	offset := time.Duration(w.Rand("boot " + host.Name()).Uint64N(uint64(time.Microsecond)))
 	w.net.Schedule(w.net.Now()+offset, func() {

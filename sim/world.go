@@ -22,8 +22,11 @@ type World struct {
 	net     *netsim.Network
 	trace   Trace
 	history model.History
-	nodes   map[string]*Node // by name: the current incarnation
-	order   []string         // the nodes' names in order of creation
+	nodes   map[string]*Node      // by name: the current incarnation
+	order   []string              // the nodes' names in order of creation
+	clocks  map[string]*hostClock // by node
+	scalers map[string]func(by int) error
+	groups  []string // that can be scaled, in the order in which that was said
 	faults  []*FaultRecord
 	checks  []model.Property
 	err     error
@@ -33,7 +36,7 @@ type World struct {
 }
 
 func newWorld(t *testing.T, cfg *Config) (*World, error) {
-	w := &World{t: t, seed: cfg.Seed, nodes: make(map[string]*Node)}
+	w := &World{t: t, seed: cfg.Seed, nodes: make(map[string]*Node), clocks: make(map[string]*hostClock), scalers: make(map[string]func(int) error)}
 	w.trace.keep = !cfg.DropTrace
 	var err error
 	w.net, err = netsim.New(netsim.Config{Seed: cfg.Seed, TCP: cfg.TCP, Fidelity: cfg.Fidelity, Capture: cfg.Capture, Observe: w.observe})
