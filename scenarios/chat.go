@@ -40,6 +40,7 @@ type Chat struct {
 	Duration time.Duration
 
 	mutant hop1.Mutant
+	faults chatFaults
 }
 
 // NewChat gives the chat of the catalogue: 200 clients in 10 rooms.
@@ -122,13 +123,12 @@ const settleLimit = time.Minute
 // Run implements [Scenario].
 func (c *Chat) Run(w *sim.World) error {
 	sys := c.Build(w)
-	w.At(c.Duration/4, sim.Crash("edge-1"))
-	w.At(c.Duration*2/5, sim.Restart("edge-1"))
+	mustBite := c.plan(w)
 	w.RunFor(c.Duration)
 	for waited := time.Duration(0); waited < settleLimit && !sys.CaughtUp(); waited += time.Second {
 		w.RunFor(time.Second)
 	}
-	w.MustHaveBitten("crash")
+	w.MustHaveBitten(mustBite...)
 	w.Check(c.Properties()...)
 	return nil
 }

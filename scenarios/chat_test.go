@@ -145,3 +145,29 @@ func TestParametersReadBack(t *testing.T) {
 		}
 	}
 }
+
+// Goal: whatever the hazards bring that the chat promises to survive, it loses, repeats and reorders nothing, and
+// runs the same way twice.
+func TestChatSurvivesItsHazards(t *testing.T) {
+	seeds := uint64(6)
+	if testing.Short() {
+		seeds = 2
+	}
+	kinds := map[string]bool{}
+	for seed := range seeds {
+		c := smallChat()
+		c.Duration = 30 * time.Second
+		require.NoError(t, scenarios.ChooseFaults(c, "heavy", seed))
+		report, res := scenarios.Execute(t, c, "", sim.Config{Seed: seed, Repeat: 2})
+		require.Equal(t, model.Ok, report.Outcome(), "seed %d: %s", seed, res.Banner(nil, ""))
+		for _, f := range report.Faults {
+			if f.Bites > 0 {
+				kind, _, _ := strings.Cut(f.Fault, "(")
+				kinds[kind] = true
+			}
+		}
+	}
+	if !testing.Short() {
+		require.Greater(t, len(kinds), 5, "what has bitten: %v", kinds)
+	}
+}

@@ -87,7 +87,7 @@ func report(s Scenario, mutant string, cfg *sim.Config, res *sim.Result) *Report
 		r.Params[p.Name] = p.Value.JSON()
 	}
 	for _, f := range res.Faults {
-		if !f.Begun() {
+		if !f.Begun() || f.EndsOthers() {
 			continue
 		}
 		r.Faults = append(r.Faults, FaultReport{f.Fault.String(), f.At.Seconds(), f.Until.Seconds(), f.Bites})

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twohop/twohop/model"
@@ -84,10 +85,14 @@ type FaultRecord struct {
 	// packet that it swallowed, a crash once if a process died of it.
 	Bites int
 	begun bool
+	ended bool // it did no more than end others
 }
 
 // Begun reports whether the run came as far as the fault.
 func (r *FaultRecord) Begun() bool { return r.begun }
+
+// EndsOthers reports whether the fault did no more than end earlier ones, as a restart after a crash does.
+func (r *FaultRecord) EndsOthers() bool { return r.ended }
 
 // String is the fault with its times, as it stands in a failure's banner.
 func (r *FaultRecord) String() string {
@@ -113,6 +118,28 @@ func (w *World) At(at time.Duration, faults ...Fault) {
 // Inflict makes faults happen now.
 func (w *World) Inflict(faults ...Fault) { w.At(w.net.Now(), faults...) }
 
+// FaultError says that a fault could not happen, most often since it names what the world does not have.
+type FaultError struct {
+	Fault *FaultRecord
+	Err   error
+}
+
+func (e *FaultError) Error() string {
+	return fmt.Sprintf("sim: %v at %v: %v", e.Fault.Fault, e.Fault.At, e.Err)
+}
+
+// Unwrap gives why.
+func (e *FaultError) Unwrap() error { return e.Err }
+
+// nodeList offers the names of nodes to whoever misspelt one.
+func (w *World) nodeList() string {
+	const most = 8
+	if len(w.order) > most {
+		return fmt.Sprintf("the nodes are %s and %d more", strings.Join(w.order[:most], ", "), len(w.order)-most)
+	}
+	return "the nodes are " + strings.Join(w.order, ", ")
+}
+
 // inflict applies a fault that is due.
 func (w *World) inflict(r *FaultRecord) {
 	if w.ended {
@@ -125,7 +152,7 @@ func (w *World) inflict(r *FaultRecord) {
 	case nodeFault:
 		n := w.nodes[f.node]
 		if n == nil {
-			err = fmt.Errorf("there is no node %q; the nodes are %q", f.node, w.order)
+			err = fmt.Errorf("there is no node %q; %s", f.node, w.nodeList())
 			break
 		}
 		err = f.apply(w, n, bite)
@@ -137,10 +164,10 @@ func (w *World) inflict(r *FaultRecord) {
 		err = fmt.Errorf("%T is neither a fault of sim nor of netsim", f)
 	}
 	if err != nil {
-		w.Fail(fmt.Errorf("sim: %v at %v: %w", r.Fault, r.At, err))
+		w.Fail(&FaultError{r, err})
 		return
 	}
-	if w.endOpposites(r) {
+	if r.ended = w.endOpposites(r); r.ended {
 		return
 	}
 	w.Record(model.Event{Kind: model.FaultBegin, Note: r.Fault.String()})

@@ -22,6 +22,8 @@ type Config struct {
 	TCP tcp.Config
 	// Fidelity says how closely connections are modelled; the zero value is netsim.TCP.
 	Fidelity netsim.Fidelity
+	// Faults befall the world besides those that its function asks for.
+	Faults Schedule
 	// Repeat is how often the run is made; the trace hashes of all must be equal. 0 means once.
 	Repeat int
 	// DropTrace keeps only the hash of the trace, not its steps. A run that differs from another can
@@ -212,6 +214,7 @@ func (b *bubble) run(t *testing.T, cfg *Config, f func(*World) error) {
 			b.done <- o
 			<-forever // the bubble is frozen: its other goroutines would keep it going for ever
 		}()
+		w.Plan(cfg.Faults)
 		w.Fail(w.call(f))
 		returned = true
 	})

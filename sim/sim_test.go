@@ -177,7 +177,7 @@ func TestFailuresAreReported(t *testing.T) {
 			}
 			return nil
 		}},
-		{"a fault of an unknown node", `crash(b) at 1s: there is no node "b"; the nodes are ["a"]`, func(w *sim.World) error {
+		{"a fault of an unknown node", `crash(b) at 1s: there is no node "b"; the nodes are a`, func(w *sim.World) error {
 			w.Node("a", func(context.Context, *sim.Node) error { return nil })
 			w.At(time.Second, sim.Crash("b"))
 			w.RunFor(2 * time.Second)

@@ -103,7 +103,7 @@ func (r *Result) Banner(files []string, replay string) string {
 	}
 	var faults []string
 	for _, f := range r.Faults {
-		if f.Begun() {
+		if f.Begun() && !f.EndsOthers() {
 			faults = append(faults, f.String())
 		}
 	}

@@ -30,6 +30,8 @@ func runChat(t *testing.T, args ...string) (status int, stdout, stderr string) {
 func TestExitStatus(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o666))
+	bad := filepath.Join(t.TempDir(), "bad")
+	require.NoError(t, os.WriteFile(bad, []byte("# one\ncrush(edge-1)@5s\n"), 0o666))
 	for _, c := range []struct {
 		name   string
 		args   []string
@@ -52,6 +54,12 @@ func TestExitStatus(t *testing.T) {
 		{"unknown mutant", []string{"run", "chat", "--mutant", "no-resune"}, 2, `did you mean no-resume`},
 		{"bad seed", []string{"run", "chat", "--seed", "x"}, 2, `invalid argument "x" for "--seed"`},
 		{"bad repeat", []string{"run", "chat", "--repeat", "0"}, 2, "--repeat: 0 is not allowed: want 1 or more"},
+		{"bad fault", []string{"run", "chat", "--fault", "crush(edge-1)@5s"}, 2, `--fault crush(edge-1)@5s: faults: line 1, column 1: unknown fault "crush"`},
+		{"fault of nobody", append([]string{"run", "chat", "--fault", "crash(edge-9)@2s"}, small...), 2, `crash(edge-9) at 2s: there is no node "edge-9"; the nodes are redis, edge-1`},
+		{"fault of no host", append([]string{"run", "chat", "--fault", "pause(x-*)@2s"}, small...), 2, `pause(x-*): netsim: no host is named or matches "x-*"`},
+		{"no such faults", []string{"run", "chat", "--faults", "hevy"}, 2, `--faults: "hevy" is none of none, light, heavy`},
+		{"bad file of faults", []string{"run", "chat", "--faults", bad}, 2, "line 2, column 1: unknown fault"},
+		{"no faults there", []string{"run", "fidelity", "--faults", "light"}, 2, "the scenario fidelity has no faults to choose"},
 		{"bad capture", []string{"run", "chat", "--pcap", filepath.Join(file, "x")}, 2, "--pcap: "},
 		{"bad folder", []string{"run", "chat", "--out", filepath.Join(file, "x")}, 2, "--out: "},
 	} {
@@ -72,6 +80,26 @@ func TestReplayLine(t *testing.T) {
 	require.Contains(t, stderr, "replay: go run ./cmd/twohop run chat --seed 5 --set clients=10 --set rooms=2 --set duration=10s --set rate=3 --mutant no-resume")
 	require.Contains(t, stderr, "faults: crash(edge-1) 2.5s–4s")
 	require.Contains(t, stderr, "last 20 steps:")
+}
+
+// Goal: faults can be chosen, added, and read from a file; what happened is in the report, and the replay
+// line has it all.
+func TestChosenFaults(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "faults")
+	require.NoError(t, os.WriteFile(file, []byte("crash(edge-2)@3s for 1s\nloss(client-*<->lb, 10%)@2s for 3s"), 0o666))
+	status, stdout, _ := runChat(t, "--faults", file, "--fault", "pause(edge-1)@5s for 300ms")
+	require.Zero(t, status)
+	for _, want := range []string{"crash(edge-2) at 3s until 4s", "loss(client-*<->lb, 10%) at 2s until 5s", "pause(edge-1) at 5s until 5.3s"} {
+		require.Contains(t, stdout, want)
+	}
+	require.NotContains(t, stdout, "crash(edge-1)")
+	require.NotContains(t, stdout, "undo")
+
+	_, stdout, _ = runChat(t, "--faults", "none")
+	require.NotContains(t, stdout, "fault ")
+	_, stdout, stderr := runChat(t, "--faults", "heavy", "--seed", "3", "--mutant", "no-dedupe", "--fault", "crash(edge-1)@4s for 1s")
+	require.Contains(t, stdout, "fault ")
+	require.Contains(t, stderr, "--mutant no-dedupe --faults heavy --fault 'crash(edge-1)@4s for 1s'")
 }
 
 // Goal: --json is one object with everything that other programs rely on.

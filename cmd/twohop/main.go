@@ -3,6 +3,7 @@
 //	twohop list [--json]
 //	twohop list NAME
 //	twohop run NAME [--seed N] [--set key=value]... [--mutant NAME] [--repeat N]
+//	                [--faults none|light|heavy|FILE] [--fault FAULT]...
 //	                [--out DIR] [--pcap FILE] [--json] [--quiet]
 //
 // Its exit status is 0 if every property holds, 1 if one is violated, 2 after bad usage or input, and

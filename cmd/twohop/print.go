@@ -42,9 +42,9 @@ func printReport(out io.Writer, r *scenarios.Report, files []string) error {
 		fmt.Fprintf(w, "discontinuities\t%d\n", r.Discontinuities)
 	}
 	for _, f := range r.Faults {
-		fmt.Fprintf(w, "fault\t%s at %gs", f.Fault, f.AtS)
+		fmt.Fprintf(w, "fault\t%s at %.6gs", f.Fault, f.AtS)
 		if f.UntilS > 0 {
-			fmt.Fprintf(w, " until %gs", f.UntilS)
+			fmt.Fprintf(w, " until %.6gs", f.UntilS)
 		}
 		fmt.Fprintln(w)
 	}

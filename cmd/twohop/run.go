@@ -24,6 +24,8 @@ type runOptions struct {
 	seed   uint64
 	sets   []string
 	mutant string
+	faults string
+	fault  []string
 	repeat int
 	out    string
 	pcap   string
@@ -51,6 +53,8 @@ func runCommand(t *testing.T) *cobra.Command {
 	f.Uint64Var(&o.seed, "seed", 1, "what all luck of the run is derived from")
 	f.StringArrayVar(&o.sets, "set", nil, "set a parameter, as `key=value`; may be repeated")
 	f.StringVar(&o.mutant, "mutant", "", "run with a deliberate bug, by `NAME`")
+	f.StringVar(&o.faults, "faults", "", "replace the scenario's faults: none, light, heavy, or those in `FILE`")
+	f.StringArrayVar(&o.fault, "fault", nil, "add a `FAULT`, such as 'crash(edge-1)@5s for 3s'; may be repeated")
 	f.IntVar(&o.repeat, "repeat", 1, "run the same seed `N` times and compare the trace hashes")
 	f.StringVar(&o.out, "out", "", "write trace, history, result and figures into `DIR`")
 	f.StringVar(&o.pcap, "pcap", "", "write the packets that were sent to `FILE`, as pcapng for Wireshark")
@@ -62,6 +66,10 @@ func runCommand(t *testing.T) *cobra.Command {
 // run runs the scenario. Its errors are those of usage; what came of the run is an exitError.
 func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 	s, err := o.scenario()
+	if err != nil {
+		return err
+	}
+	added, err := o.addedFaults()
 	if err != nil {
 		return err
 	}
@@ -78,12 +86,15 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 	interrupt, stop := interruptions(stderr)
 	defer stop()
 	bar := newProgress(stderr, s, o)
-	cfg := sim.Config{Seed: o.seed, Repeat: o.repeat, Interrupt: interrupt, Progress: bar.update}
+	cfg := sim.Config{Seed: o.seed, Faults: added, Repeat: o.repeat, Interrupt: interrupt, Progress: bar.update}
 	if capture != nil {
 		cfg.Capture = capture
 	}
 	report, res := scenarios.Execute(t, s, o.mutant, cfg)
 	bar.finish()
+	if wrong, ok := errors.AsType[*sim.FaultError](res.Err); ok {
+		return errors.Join(wrong, o.discard(capture))
+	}
 
 	var files []string
 	if capture != nil {
@@ -138,7 +149,24 @@ func (o *runOptions) scenario() (scenarios.Scenario, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
+	if o.faults != "" {
+		if err := scenarios.ChooseFaults(s, o.faults, o.seed); err != nil {
+			return nil, fmt.Errorf("--faults: %w", err)
+		}
+	}
 	return s, nil
+}
+
+// addedFaults reads the faults of --fault.
+func (o *runOptions) addedFaults() (all sim.Schedule, err error) {
+	for _, text := range o.fault {
+		s, err := sim.ParseSchedule(text)
+		if err != nil {
+			return nil, fmt.Errorf("--fault %s: %w", text, err)
+		}
+		all = append(all, s...)
+	}
+	return all, nil
 }
 
 // replay is the command line that makes this run again.
@@ -149,6 +177,12 @@ func (o *runOptions) replay(s scenarios.Scenario) string {
 	}
 	if o.mutant != "" {
 		line += " --mutant " + o.mutant
+	}
+	if o.faults != "" {
+		line += " --faults " + quote(o.faults)
+	}
+	for _, fault := range o.fault {
+		line += " --fault " + quote(fault)
 	}
 	return line
 }
@@ -174,6 +208,14 @@ func checkWritable(dir string) error {
 		return fmt.Errorf("--out: cannot write there: %w", err)
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// discard removes a capture of a run that was not to be.
+func (o *runOptions) discard(capture *os.File) error {
+	if capture == nil {
+		return nil
+	}
+	return errors.Join(capture.Close(), os.Remove(o.pcap))
 }
 
 // createCapture creates the file that packets are to be written to; nil if there is none.

@@ -1,0 +1,101 @@
+package scenarios
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/sim"
+)
+
+// Faulty is a scenario whose faults can be chosen.
+type Faulty interface {
+	Scenario
+	// Hazards are what the scenario's system promises to survive, and Window when faults may be in force,
+	// so that there is time left for everything to get well.
+	Hazards() []sim.Hazard
+	Window() sim.Window
+	// SetFaults replaces the faults that the scenario has of its own.
+	SetFaults(sim.Schedule)
+}
+
+// ChooseFaults replaces a scenario's faults: by none, by such as are drawn from its hazards ("light" or
+// "heavy"; the seed decides which), or by those in a file of that name, which [sim.ParseSchedule] reads.
+func ChooseFaults(s Scenario, choice string, seed uint64) error {
+	f, ok := s.(Faulty)
+	if !ok {
+		return fmt.Errorf("the scenario %s has no faults to choose", s.Name())
+	}
+	for i, name := range sim.Intensities {
+		if choice == name {
+			f.SetFaults(sim.DrawFaults(netsim.NewRand(seed, "faults of "+s.Name()), f.Hazards(), sim.Intensity(i), f.Window()))
+			return nil
+		}
+	}
+	text, err := os.ReadFile(choice)
+	if err != nil {
+		return fmt.Errorf("%q is none of %s, nor a file that can be read: %w", choice, strings.Join(sim.Intensities, ", "), err)
+	}
+	schedule, err := sim.ParseSchedule(string(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", choice, err)
+	}
+	f.SetFaults(schedule)
+	return nil
+}
+
+// chatFaults is when and how things go wrong in a chat.
+type chatFaults struct {
+	chosen bool
+	faults sim.Schedule
+}
+
+// SetFaults implements [Faulty].
+func (c *Chat) SetFaults(s sim.Schedule) { c.faults = chatFaults{true, s} }
+
+// plan has the chat's faults happen: those that were chosen, or else the crash of the first edge, which
+// must then have bitten by the end of the run.
+func (c *Chat) plan(w *sim.World) (mustBite []string) {
+	if c.faults.chosen {
+		w.Plan(c.faults.faults)
+		return nil
+	}
+	w.Plan(sim.Schedule{{Fault: sim.Crash("edge-1"), At: c.Duration / 4, For: c.Duration*2/5 - c.Duration/4}})
+	return []string{"crash"}
+}
+
+// Window implements [Faulty]: from when all clients have connected, until publishers pause.
+func (c *Chat) Window() sim.Window {
+	return sim.Window{Begin: 2 * time.Second, End: c.Duration - max(c.Duration/5, 4*time.Second)}
+}
+
+// edgeRest is how long a chat needs after an edge has come back, until the next may go: for the balancer to
+// notice, and for clients to have connected again.
+const edgeRest = 3 * time.Second
+
+// Hazards implements [Faulty]. The chat survives the loss of any edge, but not of two at a time.
+func (c *Chat) Hazards() []sim.Hazard {
+	each := func(fault func(node string) sim.Fault) (all []sim.Fault) {
+		for i := range c.Edges {
+			all = append(all, fault(fmt.Sprintf("edge-%d", i+1)))
+		}
+		return all
+	}
+	pause := func(node string) sim.Fault { return netsim.Pause(node) }
+	const outside = "client-*|publisher-*"
+	return []sim.Hazard{
+		{Faults: each(sim.Crash), Least: time.Second, Most: 5 * time.Second, Group: "edges", Rest: edgeRest},
+		{Faults: each(sim.Stop), Least: 6 * time.Second, Most: 8 * time.Second, Group: "edges", Rest: edgeRest},
+		{Faults: each(pause), Least: 100 * time.Millisecond, Most: 5 * time.Second, Group: "edges", Rest: edgeRest},
+		{Faults: each(func(node string) sim.Fault { return netsim.Slow(node, 50*time.Millisecond) }), Least: time.Second, Most: 10 * time.Second},
+		{Faults: []sim.Fault{sim.Crash("redis"), pause("redis")}, Least: 100 * time.Millisecond, Most: 3 * time.Second, Group: "broker", Rest: time.Second},
+		{Faults: each(func(node string) sim.Fault { return netsim.Partition(node, "redis") }), Least: 100 * time.Millisecond, Most: 5 * time.Second},
+		{Faults: []sim.Fault{netsim.Partition(outside, "lb"), netsim.Blackhole(outside, "lb"), netsim.Blackhole("lb", outside)}, Least: 100 * time.Millisecond, Most: 5 * time.Second},
+		{Faults: []sim.Fault{netsim.Loss(outside, "lb", true, 0.05), netsim.Loss(outside, "lb", false, 0.2), netsim.Loss("lb", outside, false, 0.2)}, Least: time.Second, Most: 20 * time.Second},
+		{Faults: []sim.Fault{netsim.Delay(outside, "lb", true, 200*time.Millisecond)}, Least: time.Second, Most: 10 * time.Second},
+		{Faults: []sim.Fault{netsim.Duplicate("*", "*", true, 0.05)}, Least: time.Second, Most: 20 * time.Second},
+		{Faults: []sim.Fault{netsim.ChangeIP("client-*")}},
+	}
+}
