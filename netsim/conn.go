@@ -25,6 +25,7 @@ type Conn struct {
 	aborting            bool  // the loop shall reset it
 	hard                bool  // Close resets it
 	readShut, writeShut bool
+	ended               bool // readers may see that the other end has finished
 	readSide, writeSide side
 
 	id       uint32        // in order of creation by the loop; 0 before
@@ -92,7 +93,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 			}
 			return n, nil
 		}
-		if c.proto.EOF() {
+		if c.ended {
 			return 0, io.EOF
 		}
 		if err := c.proto.Err(); err != nil {

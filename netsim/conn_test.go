@@ -479,3 +479,36 @@ func TestPortExhaustion(t *testing.T) {
 		finish(t, n)
 	})
 }
+
+// Goal: data and the end behind it, which arrive together, are two events: whoever reads the data has come to
+// rest when the end shows.
+// Method: a client that has written and closed while nothing of it arrived; a server that, like net/http's,
+// answers what it reads while another goroutine waits for the end.
+func TestEndComesAfterData(t *testing.T) {
+	fidelities(t, func(t *testing.T, n *Network) {
+		client, server := pair(t, n, Link{Latency: 10 * time.Millisecond})
+		hole := Blackhole("client", "server")
+		apply(t, n, hole)
+		_, err := client.Write([]byte("request"))
+		require.NoError(t, err)
+		require.NoError(t, n.RunUntil(n.Now()+time.Millisecond))
+		require.NoError(t, client.Close())
+		require.NoError(t, n.RunUntil(n.Now()+time.Second))
+		apply(t, n, Undo(hole))
+		var rounds []uint64 // when the request was read, and when the end was
+		go func() {
+			buf := make([]byte, 100)
+			for {
+				_, err := io.ReadAtLeast(server, buf, 7)
+				rounds = append(rounds, n.rounds.Load())
+				if err != nil {
+					return
+				}
+			}
+		}()
+		require.NoError(t, n.RunUntil(n.Now()+30*time.Second))
+		require.Len(t, rounds, 2)
+		require.Greater(t, rounds[1], rounds[0])
+		finish(t, n)
+	})
+}

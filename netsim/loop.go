@@ -156,6 +156,8 @@ func (n *Network) apply(e *event) {
 		n.arrive(e.pkt)
 	case eventTimer:
 		e.conn.timerDue(e.at)
+	case eventFinish:
+		e.conn.finished()
 	case eventReadDeadline:
 		e.conn.readSide.due(n, *e)
 	case eventWriteDeadline:

@@ -56,7 +56,7 @@ type protocol interface {
 	Abort(now time.Duration, out tcp.Output)
 	State() tcp.State
 	Err() error
-	EOF() bool
+	Finished() bool
 	Readable() int
 	Writable() int
 	MaySend() bool

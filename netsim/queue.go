@@ -24,6 +24,7 @@ const (
 	eventDownlink
 	eventRetry
 	eventTimer
+	eventFinish
 	eventReadDeadline
 	eventWriteDeadline
 	eventUDPDeadline

@@ -235,7 +235,7 @@ func (s *stream) giveUp() { s.end(syscall.ETIMEDOUT) }
 
 func (s *stream) State() tcp.State { return s.state }
 func (s *stream) Err() error       { return s.err }
-func (s *stream) EOF() bool        { return s.ended && s.Readable() == 0 }
+func (s *stream) Finished() bool   { return s.ended }
 func (s *stream) Readable() int    { return len(s.in) - s.taken }
 func (s *stream) Writable() int    { return max(streamWindow-len(s.out), 0) }
 

@@ -64,6 +64,29 @@ func (c *Conn) register() {
 // input is a segment that has arrived.
 func (c *Conn) input(seg *tcp.Segment) {
 	c.proto.Input(c.net.clock, seg, c)
+	if c.proto.Finished() && !c.ended {
+		c.finish()
+	}
+	c.after()
+}
+
+// finish lets readers see that the other end has finished. If that has come together with data, it is an
+// event of its own: a program that has two goroutines, one for the data and one that only waits for the end,
+// as net/http's server, must not have them race.
+func (c *Conn) finish() {
+	if c.proto.Readable() > 0 {
+		c.net.plan(event{at: c.net.clock, kind: eventFinish, conn: c})
+		return
+	}
+	c.ended = true
+}
+
+// finished is finish's event.
+func (c *Conn) finished() {
+	if c.state == stateClosed {
+		return // nobody reads any more
+	}
+	c.ended = true
 	c.after()
 }
 
@@ -104,7 +127,7 @@ func (c *Conn) after() {
 	case state == tcp.Closed:
 		c.handshakeFailed()
 	}
-	if c.readSide.waiting > 0 && (c.proto.Readable() > 0 || c.proto.EOF() || c.proto.Err() != nil) {
+	if c.readSide.waiting > 0 && (c.proto.Readable() > 0 || c.ended || c.proto.Err() != nil) {
 		c.readSide.wake(c.net)
 	}
 	if c.writeSide.waiting > 0 && (c.proto.Writable() > 0 || c.proto.Err() != nil) {

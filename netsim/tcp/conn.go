@@ -168,6 +168,10 @@ func (c *Conn) Readable() int { return c.rcv.len }
 // EOF reports whether the peer has closed its side and everything before that has been read.
 func (c *Conn) EOF() bool { return c.flags&finReceived != 0 && c.rcv.len == 0 }
 
+// Finished reports whether the peer has closed its side, and all of what it sent has arrived; some of it may
+// still have to be read.
+func (c *Conn) Finished() bool { return c.flags&finReceived != 0 }
+
 // Unacked is how many bytes have been written that the peer has not yet acknowledged.
 func (c *Conn) Unacked() int { return c.snd.len }
 
