@@ -17,7 +17,8 @@ type Faulty interface {
 	// so that there is time left for everything to get well.
 	Hazards() []sim.Hazard
 	Window() sim.Window
-	// SetFaults replaces the faults that the scenario has of its own.
+	// Faults are those that will befall a run: the scenario's own, unless SetFaults has replaced them.
+	Faults() sim.Schedule
 	SetFaults(sim.Schedule)
 }
 
@@ -58,12 +59,19 @@ func (c *Chat) SetFaults(s sim.Schedule) { c.faults = chatFaults{true, s} }
 // plan has the chat's faults happen: those that were chosen, or else the crash of the first edge, which
 // must then have bitten by the end of the run.
 func (c *Chat) plan(w *sim.World) (mustBite []string) {
+	w.Plan(c.Faults())
 	if c.faults.chosen {
-		w.Plan(c.faults.faults)
 		return nil
 	}
-	w.Plan(sim.Schedule{{Fault: sim.Crash("edge-1"), At: c.Duration / 4, For: c.Duration*2/5 - c.Duration/4}})
 	return []string{"crash"}
+}
+
+// Faults implements [Faulty].
+func (c *Chat) Faults() sim.Schedule {
+	if c.faults.chosen {
+		return c.faults.faults
+	}
+	return sim.Schedule{{Fault: sim.Crash("edge-1"), At: c.Duration / 4, For: c.Duration*2/5 - c.Duration/4}}
 }
 
 // Window implements [Faulty]: from when all clients have connected, until publishers pause.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -49,9 +50,10 @@ func execute(t *testing.T, args []string, stdout, stderr io.Writer) int {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(args)
+	root.SetIn(os.Stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(listCommand(), runCommand(t))
+	root.AddCommand(listCommand(), runCommand(t), exploreCommand(), shrinkCommand(), replayCommand(t), workerCommand(t))
 	err := root.Execute()
 	if err == nil {
 		return exitOk

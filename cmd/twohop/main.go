@@ -5,6 +5,10 @@
 //	twohop run NAME [--seed N] [--set key=value]... [--mutant NAME] [--repeat N]
 //	                [--faults none|light|heavy|FILE] [--fault FAULT]...
 //	                [--out DIR] [--pcap FILE] [--json] [--quiet]
+//	twohop explore NAME [--seeds N] [--time D] [-j N] [--all] [--limit D] [--out DIR]
+//	                and run's --seed, --set, --mutant, --faults, --fault, --json, --quiet
+//	twohop shrink FILE [--out FILE] [--time D]
+//	twohop replay FILE [--json]
 //
 // Its exit status is 0 if every property holds, 1 if one is violated, 2 after bad usage or input, and
 // 3 if the outcome is unknown or the run does not reproduce itself.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/plots"
@@ -38,12 +39,7 @@ func runCommand(t *testing.T) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run NAME",
 		Short: "Run a scenario and judge it",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("run: want the name of one scenario, have %d; the scenarios are %s", len(args), strings.Join(scenarios.Names(), ", "))
-			}
-			return nil
-		},
+		Args:  oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.name = args[0]
 			return o.run(t, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -51,16 +47,28 @@ func runCommand(t *testing.T) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.Uint64Var(&o.seed, "seed", 1, "what all luck of the run is derived from")
-	f.StringArrayVar(&o.sets, "set", nil, "set a parameter, as `key=value`; may be repeated")
-	f.StringVar(&o.mutant, "mutant", "", "run with a deliberate bug, by `NAME`")
-	f.StringVar(&o.faults, "faults", "", "replace the scenario's faults: none, light, heavy, or those in `FILE`")
-	f.StringArrayVar(&o.fault, "fault", nil, "add a `FAULT`, such as 'crash(edge-1)@5s for 3s'; may be repeated")
+	o.scenarioFlags(f)
 	f.IntVar(&o.repeat, "repeat", 1, "run the same seed `N` times and compare the trace hashes")
 	f.StringVar(&o.out, "out", "", "write trace, history, result and figures into `DIR`")
 	f.StringVar(&o.pcap, "pcap", "", "write the packets that were sent to `FILE`, as pcapng for Wireshark")
 	f.BoolVar(&o.json, "json", false, "print the result as one JSON object")
 	f.BoolVar(&o.quiet, "quiet", false, "print only failures")
 	return cmd
+}
+
+func oneScenario(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("%s: want the name of one scenario, have %d; the scenarios are %s", cmd.Name(), len(args), strings.Join(scenarios.Names(), ", "))
+	}
+	return nil
+}
+
+// scenarioFlags are the flags that say what is run.
+func (o *runOptions) scenarioFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.sets, "set", nil, "set a parameter, as `key=value`; may be repeated")
+	f.StringVar(&o.mutant, "mutant", "", "run with a deliberate bug, by `NAME`")
+	f.StringVar(&o.faults, "faults", "", "replace the scenario's faults: none, light, heavy, or those in `FILE`")
+	f.StringArrayVar(&o.fault, "fault", nil, "add a `FAULT`, such as 'crash(edge-1)@5s for 3s'; may be repeated")
 }
 
 // run runs the scenario. Its errors are those of usage; what came of the run is an exitError.
@@ -173,26 +181,18 @@ func (o *runOptions) addedFaults() (all sim.Schedule, err error) {
 func (o *runOptions) replay(s scenarios.Scenario) string {
 	line := fmt.Sprintf("go run ./cmd/twohop run %s --seed %d", s.Name(), o.seed)
 	for _, set := range o.sets {
-		line += " --set " + quote(set)
+		line += " --set " + scenarios.ShellQuote(set)
 	}
 	if o.mutant != "" {
 		line += " --mutant " + o.mutant
 	}
 	if o.faults != "" {
-		line += " --faults " + quote(o.faults)
+		line += " --faults " + scenarios.ShellQuote(o.faults)
 	}
 	for _, fault := range o.fault {
-		line += " --fault " + quote(fault)
+		line += " --fault " + scenarios.ShellQuote(fault)
 	}
 	return line
-}
-
-// quote protects a word from the shell, if it needs that.
-func quote(word string) string {
-	if strings.ContainsAny(word, " \t\n'\"\\$`*?[]{}()<>|&;#~!") {
-		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-	}
-	return word
 }
 
 // checkWritable makes the output folder, and finds out whether files can be written there.

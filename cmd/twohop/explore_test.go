@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/scenarios"
+	"github.com/twohop/twohop/sim"
+)
+
+// TestMain lets the test binary be a worker, as explore starts its own program again.
+func TestMain(m *testing.M) {
+	if len(os.Args) < 2 || os.Args[1] != workerName {
+		os.Exit(m.Run())
+	}
+	if what := os.Getenv("TWOHOP_BROKEN_WORKER"); what == "crash" {
+		fmt.Fprintln(os.Stderr, "out of\nluck")
+		os.Exit(7)
+	} else if what == "hang" {
+		time.Sleep(time.Minute)
+	}
+	main()
+}
+
+// Goal: seeds run in other processes; a failure is found, kept, reduced and seen again, the same each time.
+func TestExploreShrinkReplay(t *testing.T) {
+	dir := t.TempDir()
+	status, stdout, stderr := run(t, append([]string{"explore", "chat", "--mutant", "no-dedupe", "--seeds", "4", "--out", dir}, small...)...)
+	require.Equal(t, 1, status, stderr)
+	require.Contains(t, stdout, "NoDuplicate")
+	require.Contains(t, stdout, "to reduce it: go run ./cmd/twohop shrink ")
+	require.Contains(t, stderr, "last 20 steps:")
+	require.Contains(t, stderr, "--faults none --fault ")
+
+	found, err := filepath.Glob(filepath.Join(dir, "chat-*.capsule.json"))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	least := filepath.Join(dir, "least.json")
+	status, stdout, stderr = run(t, "shrink", found[0], "--out", least, "--time", "20s")
+	require.Zero(t, status, stderr)
+	require.Contains(t, stdout, "NoDuplicate: ")
+	require.Contains(t, stdout, "--set clients=1 ")
+	c, err := readCapsule(least)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(*c.Faults), 1, "one disconnection is enough")
+
+	status, stdout, stderr = run(t, "replay", least)
+	require.Equal(t, 1, status)
+	require.Contains(t, stdout, "the same in 2 runs")
+	require.Contains(t, stderr, "NoDuplicate: "+c.Detail, "the same violation")
+	status, _, stderr = run(t, strings.Fields("run chat --quiet "+strings.SplitN(unquote(c.Command()), " ", 3)[2])...)
+	require.Equal(t, 1, status, "the command line is the same run: %s", stderr)
+}
+
+// unquote takes the shell's quotes off a command line whose quoted words have no spaces.
+func unquote(line string) string { return strings.ReplaceAll(line, "'", "") }
+
+// Goal: all seeds are counted if asked for; the JSON has it all.
+func TestExploreAll(t *testing.T) {
+	status, stdout, stderr := run(t, append([]string{"explore", "chat", "--seeds", "3", "--json", "--out", t.TempDir(), "-j", "2"}, small...)...)
+	require.Zero(t, status, stderr)
+	var e exploration
+	require.NoError(t, json.Unmarshal([]byte(stdout), &e))
+	require.Equal(t, 3, e.Runs)
+	require.Equal(t, 3, e.Ok)
+	require.Equal(t, "heavy", e.Faults)
+	require.GreaterOrEqual(t, e.VirtualS, 30.0)
+
+	status, stdout, _ = run(t, append([]string{"explore", "chat", "--seeds", "3", "--all", "--mutant", "no-dedupe", "--out", t.TempDir()}, small...)...)
+	require.Equal(t, 1, status)
+	require.Regexp(t, `NoDuplicate +[23] +seeds 1`, stdout)
+}
+
+// Goal: a run that crashes its process, or never ends, is reported with its seed, and the others go on.
+func TestExploreSurvivesItsWorkers(t *testing.T) {
+	for _, c := range []struct{ what, limit, want string }{
+		{"crash", "1m", "its process has crashed (exit status 7): out of luck"},
+		{"hang", "300ms", "killed after 300ms without an end"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Setenv("TWOHOP_BROKEN_WORKER", c.what)
+			status, stdout, _ := run(t, append([]string{"explore", "chat", "--seeds", "3", "--all", "--limit", c.limit, "--out", t.TempDir()}, small...)...)
+			require.Equal(t, 3, status)
+			require.Regexp(t, `crashed +3 +seeds 1, 2, 3`, stdout)
+			require.Contains(t, stdout, c.want)
+		})
+	}
+}
+
+// Goal: nonsense on the command line, and in capsules, is said to be so.
+func TestExploreErrors(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		name = filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o666))
+		return name
+	}
+	healthy := &scenarios.Capsule{Version: 1, Scenario: "chat", Seed: 1, Params: map[string]string{"clients": "4", "rooms": "1", "duration": "10s"}, Faults: new(sim.Schedule)}
+	well := filepath.Join(dir, "well")
+	require.NoError(t, writeCapsule(well, healthy))
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"explore"}, 2, "explore: want the name of one scenario"},
+		{[]string{"explore", "chatt"}, 2, "did you mean chat?"},
+		{[]string{"explore", "chat", "--seeds", "0"}, 2, "--seeds: 0 is not allowed: want 1 or more"},
+		{[]string{"explore", "chat", "-j", "0"}, 2, "-j: 0 is not allowed: want 1 to 1024"},
+		{[]string{"explore", "chat", "--limit", "0s"}, 2, "--limit: 0s is not allowed"},
+		{[]string{"explore", "chat", "--time", "-1s"}, 2, "--time: -1s is not allowed"},
+		{[]string{"explore", "chat", "--fault", "x"}, 2, `unknown fault "x"`},
+		{[]string{"shrink"}, 2, "shrink: want the name of one capsule, have 0"},
+		{[]string{"shrink", filepath.Join(dir, "none")}, 2, "no such file"},
+		{[]string{"shrink", well}, 3, "the run violates no property: there is nothing to reduce (Ok"},
+		{[]string{"replay", file("a", "{")}, 2, "capsule: corrupted: unexpected end"},
+		{[]string{"replay", file("b", `{"version": 7}`)}, 2, "capsule: version 7; this program reads version 1"},
+		{[]string{"replay", file("c", `{"version": 1, "scenario": "chatt"}`)}, 2, "did you mean chat?"},
+		{[]string{"replay", file("d", `{"version": 1, "scenario": "chat", "faults": "crash(@"}`)}, 2, "line 1, column 6"},
+		{[]string{"replay", file("e", `{"version": 1, "scenario": "chat", "luck": 1}`)}, 2, `unknown field "luck"`},
+		{[]string{"replay", file("f", `{"version": 1, "scenario": "chat", "params": {"clients": "none"}}`)}, 2, "parameter clients"},
+		{[]string{"replay", file("g", `{"version": 1, "scenario": "fidelity", "faults": ""}`)}, 2, "the scenario fidelity has no faults to choose"},
+		{[]string{"replay", file("h", `{"version": 1, "scenario": "chat"} x`)}, 2, "capsule: corrupted"},
+	} {
+		status, _, stderr := run(t, c.args...)
+		require.Equal(t, c.status, status, "%v: %s", c.args, stderr)
+		require.Contains(t, stderr, c.want)
+	}
+	status, stdout, _ := run(t, "replay", well)
+	require.Zero(t, status)
+	require.Contains(t, stdout, string(model.Ok))
+}

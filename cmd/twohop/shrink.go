@@ -1,0 +1,161 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/scenarios"
+	"github.com/twohop/twohop/sim"
+)
+
+func oneCapsule(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("%s: want the name of one capsule, have %d", cmd.Name(), len(args))
+	}
+	return nil
+}
+
+func readCapsule(name string) (*scenarios.Capsule, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := scenarios.ReadCapsule(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// shrinkOptions is the command line of shrink.
+type shrinkOptions struct {
+	out         string
+	time, limit time.Duration
+	quiet       bool
+}
+
+func shrinkCommand() *cobra.Command {
+	var o shrinkOptions
+	cmd := &cobra.Command{
+		Use:   "shrink FILE",
+		Short: "Reduce a failing run's faults, parameters and length to what the failure takes",
+		Args:  oneCapsule,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.shrink(args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.out, "out", "", "write the result to `FILE`; without it, FILE with .min before its ending")
+	f.DurationVar(&o.time, "time", 5*time.Minute, "wall time after which the smallest so far is the result")
+	f.DurationVar(&o.limit, "limit", time.Minute, "wall time after which a run is killed, and does not count as a failure")
+	f.BoolVar(&o.quiet, "quiet", false, "print only the result's name")
+	return cmd
+}
+
+func (o *shrinkOptions) shrink(name string, stdout, stderr io.Writer) error {
+	c, err := readCapsule(name)
+	if err != nil {
+		return err
+	}
+	if o.time <= 0 || o.limit <= 0 {
+		return fmt.Errorf("--time %v --limit %v: want more than 0", o.time, o.limit)
+	}
+	if o.out == "" {
+		o.out = strings.TrimSuffix(strings.TrimSuffix(name, ".json"), ".capsule") + ".min.capsule.json"
+	}
+	w := &worker{limit: o.limit}
+	defer w.stop()
+	out, err := w.run(job{Capsule: c})
+	if err != nil {
+		return err
+	}
+	if !out.illegal(c.Property) {
+		why := "no property"
+		if c.Property != "" {
+			why = "no longer " + c.Property
+		}
+		fmt.Fprintf(stderr, "twohop: %s: the run violates %s: there is nothing to reduce (%v %s)\n", name, why, out.Result, out.Lost)
+		return exitError(exitUnknown)
+	}
+	c.Judge(out.Report)
+	interrupt, stop := interruptions(stderr)
+	defer stop()
+	runs, end := 0, time.Now().Add(o.time)
+	var broken error
+	least := c.Shrink(func(smaller *scenarios.Capsule) bool {
+		runs++
+		out, err := w.run(job{Capsule: smaller})
+		if err != nil {
+			broken = err
+			return false
+		}
+		if !out.illegal(c.Property) {
+			return false
+		}
+		smaller.Property = c.Property
+		smaller.Judge(out.Report)
+		if !o.quiet {
+			fmt.Fprintf(stderr, "%4d runs: %s\n", runs, smaller.Command())
+		}
+		return true
+	}, func() bool {
+		select {
+		case <-interrupt:
+			return true
+		default:
+			return broken != nil || time.Now().After(end)
+		}
+	})
+	if broken != nil {
+		return broken
+	}
+	if err := writeCapsule(o.out, least); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	if o.quiet {
+		_, err = fmt.Fprintln(stdout, o.out)
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s\n  %s\nafter %d runs: %s\nto see it: go run ./cmd/twohop replay %s\n",
+		least.Command(), least.Property+": "+least.Detail, runs, o.out, scenarios.ShellQuote(o.out))
+	return err
+}
+
+func replayCommand(t *testing.T) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "replay FILE",
+		Short: "Make the run of a capsule again",
+		Args:  oneCapsule,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := readCapsule(args[0])
+			if err != nil {
+				return err
+			}
+			report, res, err := c.Run(t, sim.Config{Repeat: 2})
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = writeJSON(cmd.OutOrStdout(), report)
+			} else {
+				err = printReport(cmd.OutOrStdout(), report, nil)
+			}
+			if err != nil || report.Outcome() == model.Ok {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", res.Banner(nil, "go run ./cmd/twohop "+c.Command()))
+			return exitFor(report.Outcome())
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as one JSON object")
+	return cmd
+}
