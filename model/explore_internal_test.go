@@ -1,0 +1,44 @@
+package model
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// plain is a protocol explored without regard to symmetry.
+type plain[S comparable] struct{ protocol[S] }
+
+func (p plain[S]) canonical(s S) S { return s }
+
+// agree compares the search with one that takes no states for the same.
+func agree[S comparable](t *testing.T, p protocol[S]) {
+	reduced := search[S]{p: p, index: map[S]uint32{}}
+	reduced.add(p.canonical(p.initial()), 0)
+	for i := 0; i < len(reduced.states); i++ {
+		require.Empty(t, reduced.expand(uint32(i)))
+	}
+	full := search[S]{p: plain[S]{p}, index: map[S]uint32{}}
+	full.add(p.initial(), 0)
+	for i := 0; i < len(full.states); i++ {
+		require.Empty(t, full.expand(uint32(i)))
+	}
+	classes := map[S]bool{}
+	for _, s := range full.states {
+		c := p.canonical(s)
+		require.Equal(t, c, p.canonical(c))
+		classes[c] = true
+		_, reached := reduced.index[c]
+		require.True(t, reached)
+	}
+	require.Len(t, reduced.states, len(classes))
+	t.Logf("%d states, %d without regard to names", len(full.states), len(reduced.states))
+	require.Greater(t, len(full.states), len(reduced.states), "there is something to reduce")
+}
+
+// To take states that differ in names only for one loses none.
+func TestSymmetryLosesNothing(t *testing.T) {
+	agree(t, newScaling(ExploreConfig{Clients: 2, Messages: 2, Faults: 1}))
+	agree(t, newResume(ExploreConfig{Clients: 2, Messages: 1, Faults: 1}))
+	agree(t, newResume(ExploreConfig{Clients: 1, Messages: 2, Faults: 1}))
+}
