@@ -1,6 +1,8 @@
 package properties
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twohop/twohop/model"
@@ -10,24 +12,23 @@ import (
 //
 // Formally: a message n follows m directly if the node that first called publish for n had, by then, a
 // Deliver of m or a PublishOK of m of its own; or if n's Deps name m. Following is the transitive closure
-// of that, across rooms. For any m and n of which n follows m, and for any client that has a Deliver of both, its
-// first Deliver of m precedes its first Deliver of n.
+// of that, by way of any rooms. For any m and n of one room, of which n follows from m, and for any
+// client that has a Deliver of both, its first Deliver of m precedes its first Deliver of n.
 //
 // A node is a publisher and a client at once if it records both under one name: only then does the
-// history show what it had seen when it published. Across the rooms of one client, the order is that in
-// which the client's program got the messages.
+// history show what it had seen when it published.
 //
-// It does not cover gaps: a client that never gets m may see n ([NoLoss]). Nor does it cover what people
-// told one another by other means, unless Deps say so, or the order of messages neither of which follows from the
-// other ([TotalOrder]). If no client got two messages one of which follows from the other, there is nothing to
+// It does not cover gaps: a client that never gets m may see n ([NoLoss]). Nor does it cover the order of
+// one room's messages with another's, what people told one another by other means, unless Deps say so,
+// or the order of messages neither of which follows from the other ([TotalOrder]). If no client got two messages one of which follows from the other, there is nothing to
 // check, and the verdict is Unknown.
 func Causal() model.Property { return property{"Causal", checkCausal} }
 
 // causality is what every node knew when it published what.
 type causality struct {
-	knows map[string][]messageKey          // by node, in order of learning
-	past  map[messageKey]past              // of each message
-	first map[string]map[messageKey]uint64 // by client, the steps of first deliveries
+	knows map[string][]messageKey                // by node, in order of learning
+	past  map[messageKey]past                    // of each message
+	first map[subscription]map[messageKey]uint64 // the steps of first deliveries
 }
 
 // past is what a message follows from directly: the first so many messages that its publisher knew, and
@@ -39,7 +40,7 @@ type past struct {
 }
 
 func causalityOf(h *model.History) *causality {
-	c := &causality{knows: map[string][]messageKey{}, past: map[messageKey]past{}, first: map[string]map[messageKey]uint64{}}
+	c := &causality{knows: map[string][]messageKey{}, past: map[messageKey]past{}, first: map[subscription]map[messageKey]uint64{}}
 	for i := range h.Events {
 		e := &h.Events[i]
 		m := messageKey{e.Room, e.ID}
@@ -58,11 +59,12 @@ func causalityOf(h *model.History) *causality {
 				c.knows[e.Node] = append(c.knows[e.Node], m)
 			}
 		case model.Deliver:
-			if c.first[e.Node] == nil {
-				c.first[e.Node] = map[messageKey]uint64{}
+			sub := subscription{e.Node, e.Room}
+			if c.first[sub] == nil {
+				c.first[sub] = map[messageKey]uint64{}
 			}
-			if _, again := c.first[e.Node][m]; !again && e.ID != "" {
-				c.first[e.Node][m] = e.Step
+			if _, again := c.first[sub][m]; !again && e.ID != "" {
+				c.first[sub][m] = e.Step
 				c.knows[e.Node] = append(c.knows[e.Node], m)
 			}
 		}
@@ -76,7 +78,7 @@ type inversion struct {
 	step        uint64 // of the late one's delivery
 }
 
-// reading follows one client through its deliveries.
+// reading follows one client through its deliveries in one room.
 type reading struct {
 	c       *causality
 	first   map[messageKey]uint64
@@ -86,8 +88,8 @@ type reading struct {
 }
 
 // look looks at what a message that the client gets at a step follows from. What the client has got
-// by then is in order, and what it never gets does not matter, but what that follows from does. So each
-// message that a node knew needs to be looked at only once.
+// by then is in order, and what it never gets, or not in this room, does not matter, but what that
+// follows from does. So each message that a node knew needs to be looked at only once.
 func (r *reading) look(m messageKey, step uint64) {
 	todo := []messageKey{m}
 	visit := func(x messageKey) {
@@ -129,31 +131,31 @@ func (r *reading) look(m messageKey, step uint64) {
 
 func checkCausal(h *model.History) model.Verdict {
 	c := causalityOf(h)
-	readings := map[string]*reading{}
+	readings := map[subscription]*reading{}
 	pairs := 0
 	var worst *inversion
-	var whose string
+	var whose subscription
 	for i := range h.Events {
 		e := &h.Events[i]
-		m := messageKey{e.Room, e.ID}
-		if e.Kind != model.Deliver || e.ID == "" || c.first[e.Node][m] != e.Step {
+		m, sub := messageKey{e.Room, e.ID}, subscription{e.Node, e.Room}
+		if e.Kind != model.Deliver || e.ID == "" || c.first[sub][m] != e.Step {
 			continue
 		}
-		r := readings[e.Node]
+		r := readings[sub]
 		if r == nil {
-			r = &reading{c: c, first: c.first[e.Node], cleared: map[string]int{}}
-			readings[e.Node] = r
+			r = &reading{c: c, first: c.first[sub], cleared: map[string]int{}}
+			readings[sub] = r
 		}
 		before := r.pairs
 		r.look(m, e.Step)
 		pairs += r.pairs - before
 		if r.worst != nil && (worst == nil || r.worst.step < worst.step) {
-			worst, whose = r.worst, e.Node
+			worst, whose = r.worst, sub
 		}
 	}
 	switch {
 	case worst != nil:
-		return illegal(worst.step, "client %q saw %q after %q, which follows from it: %s", whose, worst.late, worst.early, c.because(worst))
+		return illegal(worst.step, "%v saw %q after %q, which follows from it: %s", whose, worst.late, worst.early, c.because(worst))
 	case pairs == 0:
 		return unknown("nothing to check: no client got two messages one of which follows from the other")
 	}
@@ -163,15 +165,11 @@ func checkCausal(h *model.History) model.Verdict {
 // because says why the one message follows from the other, if it does directly.
 func (c *causality) because(v *inversion) string {
 	p := c.past[v.early]
-	for _, d := range p.deps {
-		if d == v.late {
-			return "its publisher says so"
-		}
-	}
-	for _, m := range c.knows[p.node][:p.known] {
-		if m == v.late {
-			return "its publisher \"" + p.node + "\" knew it"
-		}
+	switch {
+	case slices.Contains(p.deps, v.late):
+		return "its publisher says so"
+	case slices.Contains(c.knows[p.node][:p.known], v.late):
+		return fmt.Sprintf("its publisher %q knew it", p.node)
 	}
 	return "by way of others"
 }

@@ -13,7 +13,7 @@ import (
 // assigned to last. This is the monotony of consistent hashing (Karger and others, Consistent Hashing
 // and Random Trees, STOC 1997, section 4): no room moves between two edges that were there before and after.
 //
-// And of the rooms, let J edges join and L leave n edges with no Commit in between. Then at most the share
+// And of the rooms, let J edges join and L leave n edges with no Assign or Commit in between. Then at most the share
 // (J / (n + J) + L / n) (1 + slack) of all rooms moves before edges join or leave again. The
 // closed form is an expectation: slack is to have room for how unevenly so many rooms fall on so many
 // points of the ring. Infinity leaves the first rule only.
@@ -41,6 +41,7 @@ type movement struct {
 	before       int // how many edges there were
 	joined, left int
 	moved        map[string]bool
+	over         bool // a room was assigned since: edges that join or leave begin another
 	commits      int
 	most         float64 // the greatest share so far, as a part of what is expected
 }
@@ -56,7 +57,7 @@ func checkMinimalMovement(h *model.History, slack float64) model.Verdict {
 		case model.Join, model.Leave:
 			m.change(e)
 		case model.Assign:
-			m.owners[e.Room] = ownership{e.Object, e.Step}
+			m.owners[e.Room], m.over = ownership{e.Object, e.Step}, true
 		case model.Commit:
 			if why := m.commit(e); why != "" {
 				return illegal(e.Step, "%s", why)
@@ -72,8 +73,8 @@ func checkMinimalMovement(h *model.History, slack float64) model.Verdict {
 
 // change takes that an edge joins or leaves.
 func (m *movement) change(e *model.Event) {
-	if len(m.moved) > 0 || m.joined+m.left == 0 {
-		m.before, m.joined, m.left = len(m.members), 0, 0
+	if m.over {
+		m.before, m.joined, m.left, m.over = len(m.members), 0, 0, false
 		clear(m.moved)
 	}
 	_, member := m.members[e.Object]
@@ -116,7 +117,7 @@ func (m *movement) commit(e *model.Event) (why string) {
 	case stays && joined <= owner.since:
 		return what + ", both of which were there before and are there now"
 	}
-	m.owners[e.Room] = ownership{e.Object, e.Step}
+	m.owners[e.Room], m.over = ownership{e.Object, e.Step}, true
 	m.moved[e.Room] = true
 	m.commits++
 	share, expected := float64(len(m.moved))/float64(len(m.owners)), m.expected()
