@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 )
@@ -20,7 +21,7 @@ type ExploreConfig struct {
 	Calm   bool
 	// Mutant is the part of the protocol that is broken, one of [ExploreMutants]; "" for none.
 	Mutant string
-	// MaxStates ends the search when it has found so many; 0 means 20 million, which take some 2 GB.
+	// MaxStates ends the search when it has found so many; 0 means 20 million, which take some 2 GB of memory.
 	MaxStates int
 }
 
@@ -130,7 +131,7 @@ func (c *ExploreConfig) validate(mutants []ExploreMutant) error {
 		{"Clients", &c.Clients, 2, maxClients},
 		{"Messages", &c.Messages, 3, maxMessages},
 		{"Faults", &c.Faults, 1, 3},
-		{"MaxStates", &c.MaxStates, 20e6, 1 << 31},
+		{"MaxStates", &c.MaxStates, 20e6, 1 << 30},
 	} {
 		if *f.value < 0 || *f.value > f.limit {
 			return fmt.Errorf("explore: %s: %d; want 1 to %d, or 0 for %d", f.name, *f.value, f.limit, f.byDefault)
@@ -180,15 +181,23 @@ type move struct {
 // search is a breadth-first search.
 type search[S comparable] struct {
 	p      protocol[S]
-	index  map[S]uint32
 	states []S
 	parent []uint32 // of each state, by index; its own for the first
+	// slots is a hash table with open addressing of the states' indices plus 1, at most half full. A map
+	// would hold every state a second time.
+	slots  []uint32
+	seed   maphash.Seed
 	result Exploration
 }
 
-func explore[S comparable](p protocol[S], most int) Exploration {
-	x := search[S]{p: p, index: map[S]uint32{}}
+func newSearch[S comparable](p protocol[S]) *search[S] {
+	x := &search[S]{p: p, slots: make([]uint32, 1<<12), seed: maphash.MakeSeed()}
 	x.add(p.canonical(p.initial()), 0)
+	return x
+}
+
+func explore[S comparable](p protocol[S], most int) Exploration {
+	x := newSearch(p)
 	level := 1 // where the next depth begins
 	for i := 0; i < len(x.states); i++ {
 		if i == level {
@@ -209,13 +218,32 @@ func explore[S comparable](p protocol[S], most int) Exploration {
 	return x.result
 }
 
+// add adds a state, unless it is known.
 func (x *search[S]) add(s S, parent uint32) {
-	if _, known := x.index[s]; known {
+	slot := x.find(s)
+	if x.slots[slot] != 0 {
 		return
 	}
-	x.index[s] = uint32(len(x.states))
 	x.states = append(x.states, s)
 	x.parent = append(x.parent, parent)
+	x.slots[slot] = uint32(len(x.states))
+	if 2*len(x.states) < len(x.slots) {
+		return
+	}
+	x.slots = make([]uint32, 4*len(x.slots))
+	for i := range x.states {
+		x.slots[x.find(x.states[i])] = uint32(i + 1)
+	}
+}
+
+// find gives the slot that a state has, or would have.
+func (x *search[S]) find(s S) int {
+	mask := len(x.slots) - 1
+	for i := int(maphash.Comparable(x.seed, s)) & mask; ; i = (i + 1) & mask {
+		if at := x.slots[i]; at == 0 || x.states[at-1] == s {
+			return i
+		}
+	}
 }
 
 // expand judges a state and finds those that follow.

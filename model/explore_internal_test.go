@@ -13,13 +13,11 @@ func (p plain[S]) canonical(s S) S { return s }
 
 // agree compares the search with one that takes no states for the same.
 func agree[S comparable](t *testing.T, p protocol[S]) {
-	reduced := search[S]{p: p, index: map[S]uint32{}}
-	reduced.add(p.canonical(p.initial()), 0)
+	reduced := newSearch(p)
 	for i := 0; i < len(reduced.states); i++ {
 		require.Empty(t, reduced.expand(uint32(i)))
 	}
-	full := search[S]{p: plain[S]{p}, index: map[S]uint32{}}
-	full.add(p.initial(), 0)
+	full := newSearch[S](plain[S]{p})
 	for i := 0; i < len(full.states); i++ {
 		require.Empty(t, full.expand(uint32(i)))
 	}
@@ -28,8 +26,7 @@ func agree[S comparable](t *testing.T, p protocol[S]) {
 		c := p.canonical(s)
 		require.Equal(t, c, p.canonical(c))
 		classes[c] = true
-		_, reached := reduced.index[c]
-		require.True(t, reached)
+		require.NotZero(t, reduced.slots[reduced.find(c)], "reached")
 	}
 	require.Len(t, reduced.states, len(classes))
 	t.Logf("%d states, %d without regard to names", len(full.states), len(reduced.states))

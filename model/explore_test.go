@@ -91,7 +91,7 @@ func TestExploreConfig(t *testing.T) {
 		"explore: Clients: 4; want 1 to 3, or 0 for 2":                                                          {Protocol: "resume", Clients: 4},
 		"explore: Messages: -1; want 1 to 4, or 0 for 3":                                                        {Protocol: "resume", Messages: -1},
 		"explore: Faults: 4; want 1 to 3, or 0 for 1":                                                           {Protocol: "scaling", Faults: 4},
-		"explore: MaxStates: -1; want 1 to 2147483648, or 0 for 20000000":                                       {Protocol: "scaling", MaxStates: -1},
+		"explore: MaxStates: -1; want 1 to 1073741824, or 0 for 20000000":                                       {Protocol: "scaling", MaxStates: -1},
 		`explore: Mutant: "no-anchor"; want "", no-announce, no-move, no-dual, no-commit, no-drain, no-confirm`: {Protocol: "scaling", Mutant: "no-anchor"},
 	} {
 		_, err := model.Explore(cfg)
