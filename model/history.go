@@ -43,8 +43,8 @@ const (
 	// (the queue), Value (its depth), Limit (what it declares to keep to; 0 if nothing), Peer (for whom).
 	Queue Kind = "queue"
 
-	// Join and Leave: an edge joins, or leaves, those that rooms are assigned to. Node is who decided it.
-	// Object (the edge).
+	// Join and Leave: an edge joins, or leaves, those that rooms are assigned to. Node is who decided it,
+	// and the event is the decision: rooms that move because of it move after it. Object (the edge).
 	Join  Kind = "join"
 	Leave Kind = "leave"
 	// Assign: a room is given an owner for the first time. Room, Object (the owner).

@@ -463,3 +463,14 @@ func ExampleCheck() {
 	// Ok: NoLoss: 1 (client, message) pairs of 1 subscriptions, all delivered
 	// Illegal: NoDuplicate: client "c7" saw room-1#1 again, as "a"; it had it since step 3
 }
+
+// Whichever specification is broken first is the one that Conforms names.
+func TestConforms(t *testing.T) {
+	judge(t, properties.Conforms(), []judgement{
+		{"all", log3 + "k join e1|k assign e1|c connected 0|c deliver 1 a|c gone|end", legal, 0, "9 events of 1 rooms follow the specification"},
+		{"the room's", log3 + "c connected 0|c deliver 2 b|c gone|c deliver 1 a", illegal, 8, "saw room-1#2, but had got to room-1#0 only"},
+		{"the session's", log3 + "c connected 0|c gone|c deliver 1 a|c deliver 3 c", illegal, 9, "but was not connected"},
+		{"the assignment's", log3 + "k join e1|k assign e1|s copy a e1|k join e2|s copy a e2|c connected 0|c deliver 2 b", illegal, 11, `but it is "e1"'s`},
+		{"nothing of a room", "k join e1|end", unknown, 0, "nothing to check"},
+	})
+}
