@@ -11,8 +11,9 @@ import (
 // must answer [Unknown] to it. A nil error says nothing about what the system did.
 //
 // Steps increase from 1 (to 2^63-1 at most), Time never goes back, [RunEnd] is last if it is there,
-// every event names its node, and its room and the rest that its kind demands, and of a room's events that have a position
-// either all name its epoch or none does: the one without might be in any life of the log.
+// every event names its node, and its room and the rest that its kind demands, and of a room's events
+// that have a position either all name its epoch or none does: the one without might be in any life of
+// the log.
 func WellFormed(h *History) error {
 	if h == nil {
 		return errors.New("no history")

@@ -4,12 +4,12 @@ import "github.com/twohop/twohop/model"
 
 // BoundedQueue: no queue is ever deeper than allowed.
 //
-// Formally: the Value of every Queue event is at most its Limit, if that is not 0, and at most limit, if that
-// is not 0; and one of the two is not 0.
+// Formally: the Value of every Queue event is at most its Limit, if that is not 0, and at most limit,
+// if that is not 0; and one of the two is not 0.
 //
-// It does not cover queues that nobody records, or what becomes of what does not fit: whether a client was
-// told is a question of [HonestRecovery] and [NoLoss]. With no Queue event there is nothing to check, and the
-// verdict is Unknown. So it is for a negative limit.
+// It does not cover queues that nobody records, or what becomes of what does not fit: whether a client
+// was told is a question of [HonestRecovery] and [NoLoss]. With no Queue event there is nothing to
+// check, and the verdict is Unknown. So it is for a negative limit.
 func BoundedQueue(limit int64) model.Property {
 	return property{"BoundedQueue", func(h *model.History) model.Verdict { return checkBoundedQueue(h, limit) }}
 }

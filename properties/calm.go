@@ -6,9 +6,18 @@ import (
 	"github.com/twohop/twohop/model"
 )
 
-// calm is the times of a run in which no fault is on.
+// calm is the times of a run that count: all of it, or those in which no fault is on.
 type calm struct {
-	storms []storm // in order, apart from one another
+	storms  []storm // in order, apart from one another
+	excuses bool
+}
+
+// clause says in a verdict which time is meant.
+func (c calm) clause() string {
+	if c.excuses {
+		return " without a fault"
+	}
+	return ""
 }
 
 // storm is a time in which at least one fault is on.
@@ -20,7 +29,7 @@ const forever = time.Duration(1<<63 - 1)
 // calmOf finds the times without a fault. A fault is told by its Note; what ends without having begun is
 // left out.
 func calmOf(h *model.History) calm {
-	var c calm
+	c := calm{excuses: true}
 	on := map[string]int{}
 	faults := 0
 	for i := range h.Events {

@@ -18,10 +18,11 @@ import (
 // A node is a publisher and a client at once if it records both under one name: only then does the
 // history show what it had seen when it published.
 //
-// It does not cover gaps: a client that never gets m may see n ([NoLoss]). Nor does it cover the order of
-// one room's messages with another's, what people told one another by other means, unless Deps say so,
-// or the order of messages neither of which follows from the other ([TotalOrder]). If no client got two messages one of which follows from the other, there is nothing to
-// check, and the verdict is Unknown.
+// It does not cover gaps: a client that never gets m may see n ([NoLoss]). Nor does it cover the order
+// of one room's messages with another's, what people told one another by other means, unless Deps say
+// so, or the order of messages neither of which follows from the other ([TotalOrder]). If no client got
+// two messages one of which follows from the other, there is nothing to check, and the verdict is
+// Unknown.
 func Causal() model.Property { return property{"Causal", checkCausal} }
 
 // causality is what every node knew when it published what.

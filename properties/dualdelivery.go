@@ -9,15 +9,16 @@ import (
 
 // DualDelivery: while a room moves from one edge to another, its messages go to both.
 //
-// Formally: a move of a room is from an Announce to the next Commit, or to the end of the run. Every Commit
-// ends a move that was announced with the same two owners. A message whose first Copy to either owner
-// is in a move has, somewhere in the run, a Copy to each of them. A copy that was sent and did not arrive
-// counts, as to an edge that has crashed: there, the move has to begin again. An Announce in a move abandons it
-// for another.
+// Formally: a move of a room is from an Announce to the next Commit, or to the end of the run. Every
+// Commit ends a move that was announced with the same two owners. A message whose first Copy to either
+// owner is in a move has, somewhere in the run, a Copy to each of them. A copy that was sent and did
+// not arrive counts, as to an edge that has crashed: there, the move has to begin again. An Announce in
+// a move abandons it for another.
 //
 // It does not cover whether clients get the messages ([NoLoss]), whether they were moved before the
-// Commit, or when the second copy was sent. A history that was cut short is Illegal if a room moved without announcement,
-// and otherwise Unknown. So is one in which no room moves, or no message goes to one that does.
+// Commit, or when the second copy was sent. A history that was cut short is Illegal if a room moved
+// without announcement, and otherwise Unknown. So is one in which no room moves, or no message goes to
+// one that does.
 func DualDelivery() model.Property { return property{"DualDelivery", checkDualDelivery} }
 
 // move is a room's move.

@@ -9,19 +9,21 @@ import (
 // FanoutBound: a message spreads as a tree of a closed form says: no node sends too many copies, none is
 // too many links away, and the last client has it in time.
 //
-// Formally, for each message (room and ID), let its copies be its Copy events, each from Node to Peer, and its Deliver
-// events whose Peer is named and is not one from which a Copy to the client is recorded, each from
-// Peer to Node. A node's depth is 0 if no copy to it came before its own first, and otherwise one more than that
-// of the node which its first copy came from. Then, with tree as the closed form:
+// Formally, for each message (room and ID), let its copies be its Copy events, each from Node to Peer,
+// and its Deliver events whose Peer is named and is not one from which a Copy to the client is
+// recorded, each from Peer to Node. A node's depth is 0 if no copy to it came before its own first, and
+// otherwise one more than that of the node which its first copy came from. Then, with tree as the
+// closed form:
 //
 //   - No node sends more than tree.Branch copies of it.
 //   - No node's depth is more than tree.Depth().
 //   - A client that was connected to the room before the first copy was sent, and did not connect again since, has its
 //     first Deliver within tree.Bound() and slack of that copy.
 //
-// It does not cover whether everybody gets the message ([NoLoss]), or how evenly the load is spread. The origin's work is
-// independent of the number of clients as it is a node like any other. With no copy there is nothing to check, and
-// the verdict is Unknown. So it is for a tree that is not valid or a negative slack.
+// It does not cover whether everybody gets the message ([NoLoss]), or how evenly the load is spread.
+// The origin's work is independent of the number of clients as it is a node like any other. With no
+// copy there is nothing to check, and the verdict is Unknown. So it is for a tree that is not valid or
+// a negative slack.
 func FanoutBound(tree model.Fanout, slack time.Duration) model.Property {
 	return property{"FanoutBound", func(h *model.History) model.Verdict { return checkFanoutBound(h, tree, slack) }}
 }

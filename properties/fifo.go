@@ -11,8 +11,8 @@ import "github.com/twohop/twohop/model"
 //
 // It does not cover publishes of one publisher that overlapped, none of which was before another; a
 // publish that was given up; gaps ([NoLoss]); or the order of different publishers' messages ([Causal],
-// [TotalOrder]). If no client got two messages of one publisher, there is nothing to check, and the verdict is
-// Unknown.
+// [TotalOrder]). If no client got two messages of one publisher, there is nothing to check, and the
+// verdict is Unknown.
 func FIFO() model.Property { return property{"FIFO", checkFIFO} }
 
 // messageKey names a message.

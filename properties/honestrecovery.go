@@ -13,11 +13,11 @@ import "github.com/twohop/twohop/model"
 //   - A Connected that is ahead of it, or in another epoch, has as the client's next event of the room a
 //     Discontinuity: one that reaches at least as far, in that epoch or in a third.
 //
-// It is a question of safety, and judged up to any step: unlike [NoLoss] it objects to a gap although what was
-// skipped arrives after all. It does not cover repetitions and disorder ([NoDuplicate], [InOrder]),
-// discontinuities that are told of without need, or clients that wait for ever ([Staleness]). A Connected
-// behind the position skips nothing. With no delivery and no connection after a client's first there is nothing
-// to check, and the verdict is Unknown.
+// It is a question of safety, and judged up to any step: unlike [NoLoss] it objects to a gap although
+// what was skipped arrives after all. It does not cover repetitions and disorder ([NoDuplicate],
+// [InOrder]), discontinuities that are told of without need, or clients that wait for ever
+// ([Staleness]). A Connected behind the position skips nothing. With no delivery and no connection
+// after a client's first there is nothing to check, and the verdict is Unknown.
 func HonestRecovery() model.Property { return property{"HonestRecovery", checkHonestRecovery} }
 
 // candour is what one subscription was told.

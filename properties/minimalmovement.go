@@ -9,18 +9,19 @@ import (
 // MinimalMovement: when edges join or leave, no more rooms move to another edge than must.
 //
 // Formally: a Commit that moves a room from edge a to edge b is legal if a has left, or if b has joined
-// since the room was last assigned (by an Assign or a Commit); b has not left; and a is who the room was
-// assigned to last. This is the monotony of consistent hashing (Karger and others, Consistent Hashing
-// and Random Trees, STOC 1997, section 4): no room moves between two edges that were there before and after.
+// since the room was last assigned (by an Assign or a Commit); b has not left; and a is who the room
+// was assigned to last. This is the monotony of consistent hashing (Karger and others, Consistent
+// Hashing and Random Trees, STOC 1997, section 4): no room moves between two edges that were there
+// before and after.
 //
-// And of the rooms, let J edges join and L leave n edges with no Assign or Commit in between. Then at most the share
-// (J / (n + J) + L / n) (1 + slack) of all rooms moves before edges join or leave again. The
-// closed form is an expectation: slack is to have room for how unevenly so many rooms fall on so many
-// points of the ring. Infinity leaves the first rule only.
+// And of the rooms, let J edges join and L leave n edges with no Assign or Commit in between. Then at
+// most the share (J / (n + J) + L / n) (1 + slack) of all rooms moves before edges join or leave again.
+// The closed form is an expectation: slack is to have room for how unevenly so many rooms fall on so
+// many points of the ring. Infinity leaves the first rule only.
 //
-// It does not cover rooms that ought to have moved and did not, or how evenly the rooms are spread. A bounded load may
-// have to move others, and breaks the rule. With no Commit there is nothing to check, and the
-// verdict is Unknown. So it is for a slack that is negative or not a number.
+// It does not cover rooms that ought to have moved and did not, or how evenly the rooms are spread. A
+// bounded load may have to move others, and breaks the rule. With no Commit there is nothing to check,
+// and the verdict is Unknown. So it is for a slack that is negative or not a number.
 func MinimalMovement(slack float64) model.Property {
 	return property{"MinimalMovement", func(h *model.History) model.Verdict { return checkMinimalMovement(h, slack) }}
 }

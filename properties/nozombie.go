@@ -14,8 +14,8 @@ import (
 // again when its clients have left and every time-out has had its time.
 //
 // It does not cover levels in between ([BoundedQueue]), or resources that nobody records: a goroutine
-// that does not end fails the run itself. A history that was cut short is Unknown, and so is one in which no
-// level was recorded twice.
+// that does not end fails the run itself. A history that was cut short is Unknown, and so is one in
+// which no level was recorded twice.
 func NoZombie() model.Property { return property{"NoZombie", checkNoZombie} }
 
 // holding is a resource of a node.

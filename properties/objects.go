@@ -61,8 +61,8 @@ func (c *sharedCall) String() string {
 	return text + fmt.Sprintf(" = %q", c.result)
 }
 
-// callsOf gives the calls of one kind of object up to a step, in order, and the steps at which some returned.
-// The error says what is no call of such an object.
+// callsOf gives the calls of one kind of object up to a step, in order, and the steps at which some
+// returned. The error says what is no call of such an object.
 func (o *object) callsOf(events []model.Event) (calls []*sharedCall, returns []uint64, err error) {
 	type key struct{ object, id string }
 	open := map[key]*sharedCall{}
@@ -124,8 +124,8 @@ func (o *object) partition(calls []*sharedCall) [][]*sharedCall {
 	return parts
 }
 
-// porcupineModel is Porcupine's model of these calls. It brings its own history. Steps are the times: they never tie, so
-// that Porcupine's closed intervals mean what they should.
+// porcupineModel is Porcupine's model of these calls. It brings its own history. Steps are the times:
+// they never tie, so that Porcupine's closed intervals mean what they should.
 func (o *object) porcupineModel(calls []*sharedCall) porcupine.Model {
 	return porcupine.Model{
 		Partition: func([]porcupine.Operation) [][]porcupine.Operation {
@@ -152,8 +152,9 @@ func (o *object) porcupineModel(calls []*sharedCall) porcupine.Model {
 	}
 }
 
-// LinearizableOf is [LinearizableRegistry], [LinearizableSeats] or [LinearizableAuction], by the kind of the object
-// ("registry", "seats", "auction") and with another limit of wall-clock time, which must be positive.
+// LinearizableOf is [LinearizableRegistry], [LinearizableSeats] or [LinearizableAuction], by the kind
+// of the object ("registry", "seats", "auction") and with another limit of wall-clock time, which must
+// be positive.
 func LinearizableOf(kind string, limit time.Duration) (model.Property, error) {
 	o, err := findObject(kind)
 	switch {
@@ -256,8 +257,8 @@ func wantResult(op model.Operation, result string, returned bool, allowed ...str
 	return nil
 }
 
-// later gives the later of a call's time and the time that has passed already, and whether the call can have
-// happened then. As time only passes, it is enough to take the earliest that is possible.
+// later gives the later of a call's time and the time that has passed already, and whether the call can
+// have happened then. As time only passes, it is enough to take the earliest that is possible.
 func (c *sharedCall) later(now time.Duration) (at time.Duration, possible bool) {
 	at = max(now, c.called)
 	return at, c.done >= at

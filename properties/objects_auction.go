@@ -7,9 +7,9 @@ import (
 	"github.com/twohop/twohop/model"
 )
 
-// LinearizableAuction: an auction behaves as if its calls took effect one after the other, each at some moment
-// between its Call and its Return. So no bid is taken that is not higher than all before, none after the
-// close, and the highest wins.
+// LinearizableAuction: an auction behaves as if its calls took effect one after the other, each at some
+// moment between its Call and its Return. So no bid is taken that is not higher than all before, none
+// after the close, and the highest wins.
 //
 // Formally: for every Object named auction/LOT there is a total order of its calls that keeps the order of
 // those that do not overlap, and in which each has the result that this specification says. A call without
@@ -19,9 +19,9 @@ import (
 //	look()           = "who amount" of the highest bid taken; "" for none
 //	close()          = the same, and the lot is closed then
 //
-// Amounts are whole numbers from 1. It does not cover when an auction closes. Decided by Porcupine, like
-// [Linearizable], within [DefaultLimit] of wall-clock time; otherwise the verdict is Unknown. So it is if no call
-// returned, or if there is a call or a result that the specification has not.
+// Amounts are whole numbers from 1. It does not cover when an auction closes. Decided by Porcupine,
+// like [Linearizable], within [DefaultLimit] of wall-clock time; otherwise the verdict is Unknown. So
+// it is if no call returned, or if there is a call or a result that the specification has not.
 func LinearizableAuction() model.Property { return linearizableObject(auctionObject, DefaultLimit) }
 
 // auctionState is a lot.

@@ -7,8 +7,8 @@ import (
 	"github.com/twohop/twohop/model"
 )
 
-// LinearizableRegistry: a registry behaves as if its calls took effect one after the other, each at some moment
-// between its Call and its Return.
+// LinearizableRegistry: a registry behaves as if its calls took effect one after the other, each at
+// some moment between its Call and its Return.
 //
 // Formally: for every Object named registry/KEY there is a total order of its calls that keeps the order of
 // those that do not overlap, and in which each has the result that this specification says. A call without
@@ -22,13 +22,15 @@ import (
 //	release(owner)     = ok, if the owner held the lease; or lost
 //	holder()           = who holds the lease; "" for nobody
 //
-// The lease of a key and its value are apart. A lease ends when it is released, and may end by itself as
-// soon as its ttl has passed since it was granted or renewed, by the virtual time of the run, but not
-// before: as the moment of the grant is not known, it is taken to be as early as the order of calls lets it. That a lease
-// does end when it is over is not asked for, nor that one is not renewed too late if nobody else has it.
+// The lease of a key and its value are apart. A lease ends when it is released, and may end by itself
+// as soon as its ttl has passed since it was granted or renewed, by the virtual time of the run, but
+// not before: as the moment of the grant is not known, it is taken to be as early as the order of calls
+// lets it. That a lease does end when it is over is not asked for, nor that one is not renewed too late
+// if nobody else has it.
 //
-// Decided by Porcupine, like [Linearizable], within [DefaultLimit] of wall-clock time; otherwise the verdict is
-// Unknown. So it is if no call returned, or if there is a call or a result that the specification has not.
+// Decided by Porcupine, like [Linearizable], within [DefaultLimit] of wall-clock time; otherwise the
+// verdict is Unknown. So it is if no call returned, or if there is a call or a result that the
+// specification has not.
 func LinearizableRegistry() model.Property { return linearizableObject(registryObject, DefaultLimit) }
 
 // registryState is a key's value and lease.
@@ -159,7 +161,8 @@ func (s registryState) acquire(c *sharedCall, owner string) (bool, any) {
 	return true, s
 }
 
-// expire ends the lease by itself, if it can be over at the time of a call. Then it is at least as late as that.
+// expire ends the lease by itself, if it can be over at the time of a call. Then it is at least as late
+// as that.
 func (s *registryState) expire(c *sharedCall) bool {
 	if c.done < s.over {
 		return false

@@ -6,20 +6,21 @@ import (
 	"github.com/twohop/twohop/model"
 )
 
-// LinearizableSeats: a seat map behaves as if its calls took effect one after the other, each at some moment
-// between its Call and its Return. So no seat is sold twice, and nobody who looks sees the past.
+// LinearizableSeats: a seat map behaves as if its calls took effect one after the other, each at some
+// moment between its Call and its Return. So no seat is sold twice, and nobody who looks sees the past.
 //
-// Formally: for every Object named seats/NAME, and for every seat of it, there is a total order of the calls
-// that concern the seat, which keeps the order of those that do not overlap, and in which each has the result that this
-// specification says. A call without Return may take effect at any time after its Call, or never.
+// Formally: for every Object named seats/NAME, and for every seat of it, there is a total order of the
+// calls that concern the seat, which keeps the order of those that do not overlap, and in which each
+// has the result that this specification says. A call without Return may take effect at any time after
+// its Call, or never.
 //
 //	reserve(seat, who) = ok, if the seat was free, or who's already, and is who's then; or taken
 //	cancel(seat, who)  = ok, if the seat was who's, and is free then; or lost
 //	look(seat)         = whose the seat is; "" for nobody
 //
 // It does not cover calls that concern several seats at once. Decided by Porcupine, like
-// [Linearizable], within [DefaultLimit] of wall-clock time; otherwise the verdict is Unknown. So it is if no call
-// returned, or if there is a call or a result that the specification has not.
+// [Linearizable], within [DefaultLimit] of wall-clock time; otherwise the verdict is Unknown. So it is
+// if no call returned, or if there is a call or a result that the specification has not.
 func LinearizableSeats() model.Property { return linearizableObject(seatsObject, DefaultLimit) }
 
 var seatsObject = object{

@@ -304,7 +304,8 @@ func TestSeatMapWithoutLockIsFound(t *testing.T) {
 	require.NotZero(t, counts[legal])
 }
 
-// hard is a history that takes a search long: many calls that overlap, and a read that fits none of their orders.
+// hard is a history that takes a search long: many calls that overlap, and a read that fits none of
+// their orders.
 func hard(n int) *model.History {
 	h := &model.History{}
 	add := func(kind model.Kind, id int, note string) {

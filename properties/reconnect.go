@@ -13,12 +13,14 @@ import (
 // Formally: after every Disconnected whose Note is not [model.NoteStopped], a Connected of the same client
 // and room comes before a time without any fault longer than the bound has passed. Times are virtual.
 //
-// Time in which a fault is on does not count, and the clock starts anew when the last one lets go: a system is live once it
-// is well. [ReconnectThroughout] excuses nothing, which is what to ask for where a fault leaves a way.
+// Time in which a fault is on does not count, and the clock starts anew when the last one lets go: a
+// system is live once it is well. [ReconnectThroughout] excuses nothing, which is what to ask for where
+// a fault leaves a way.
 //
-// It does not cover a client's first connection, how long a client took to notice that its connection was dead,
-// or whether it resumed ([HonestRecovery], [NoLoss]). With no connection lost, or none that was away for any
-// time without a fault, there is nothing to check, and the verdict is Unknown. So it is for a bound that is not positive.
+// It does not cover a client's first connection, how long a client took to notice that its connection
+// was dead, or whether it resumed ([HonestRecovery], [NoLoss]). With no connection lost, or none that
+// was away for any time without a fault, there is nothing to check, and the verdict is Unknown. So it
+// is for a bound that is not positive.
 func Reconnect(bound time.Duration) model.Property {
 	return property{"Reconnect", func(h *model.History) model.Verdict { return checkReconnect(h, bound, calmOf(h)) }}
 }
@@ -38,8 +40,8 @@ func checkReconnect(h *model.History, bound time.Duration, c calm) model.Verdict
 	judge := func(sub subscription, e *model.Event) model.Verdict {
 		took := c.longest(lost[sub].Time, e.Time)
 		if took > bound {
-			return illegal(e.Step, "%v of room %q lost its connection at step %d, and was away for %v without a fault; allowed are %v",
-				sub, sub.room, lost[sub].Step, took, bound)
+			return illegal(e.Step, "%v of room %q lost its connection at step %d, and was away for %v%s; allowed are %v",
+				sub, sub.room, lost[sub].Step, took, c.clause(), bound)
 		}
 		longest = max(longest, took)
 		return model.Verdict{}
@@ -70,11 +72,11 @@ func checkReconnect(h *model.History, bound time.Duration, c calm) model.Verdict
 	}
 	if len(away) > 0 {
 		sub := away[0]
-		return unknown("%v of room %q lost its connection at step %d and is away to the end, %v without a fault; that is less than %v",
-			sub, sub.room, lost[sub].Step, c.longest(lost[sub].Time, h.Events[len(h.Events)-1].Time), bound)
+		return unknown("%v of room %q lost its connection at step %d and is away to the end, %v%s; that is less than %v",
+			sub, sub.room, lost[sub].Step, c.longest(lost[sub].Time, h.Events[len(h.Events)-1].Time), c.clause(), bound)
 	}
 	if judged == 0 {
 		return unknown("nothing to check: no connection was lost")
 	}
-	return ok("%d lost connections, the slowest made again within %v without a fault; allowed are %v", judged, longest, bound)
+	return ok("%d lost connections, the slowest made again within %v%s; allowed are %v", judged, longest, c.clause(), bound)
 }

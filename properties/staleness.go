@@ -11,17 +11,17 @@ import (
 // Staleness: a client that is connected is never behind by more than a bound.
 //
 // Formally: let a message be known from its first PublishOK or Deliver, by whoever. A client that is
-// connected (since its last Connected), and at a position before that of a message that is known in the same
-// epoch, gets it, is told of a Discontinuity over it, or is Disconnected, before a time without any fault longer
-// than the bound has passed since the later of the two. Times are virtual.
+// connected (since its last Connected), and at a position before that of a message that is known in the
+// same epoch, gets it, is told of a Discontinuity over it, or is Disconnected, before a time without
+// any fault longer than the bound has passed since the later of the two. Times are virtual.
 //
-// Time in which a fault is on does not count, and the clock starts anew when the last one lets go: a system is live once it
-// is well. [StalenessThroughout] excuses nothing.
+// Time in which a fault is on does not count, and the clock starts anew when the last one lets go: a
+// system is live once it is well. [StalenessThroughout] excuses nothing.
 //
-// It does not cover how long a publisher waits for its answer, or clients that are away ([Reconnect]); a
-// client whose connection is half open counts as connected, so that the bound has to have room for finding that
-// out. With no known message that a connected client was behind, there is nothing to check, and the
-// verdict is Unknown. So it is for a bound that is not positive.
+// It does not cover how long a publisher waits for its answer, or clients that are away ([Reconnect]);
+// a client whose connection is half open counts as connected, so that the bound has to have room for
+// finding that out. With no known message that a connected client was behind, there is nothing to
+// check, and the verdict is Unknown. So it is for a bound that is not positive.
 func Staleness(bound time.Duration) model.Property {
 	return property{"Staleness", func(h *model.History) model.Verdict { return checkStaleness(h, bound, calmOf(h)) }}
 }
@@ -157,7 +157,7 @@ func (s *staleness) judge(w *watch, e *model.Event, at model.Cursor, known time.
 	from := max(known, w.since)
 	took := s.calm.longest(from, e.Time)
 	if took > s.bound {
-		return illegal(e.Step, "%v was behind %s for %v, connected and without a fault; allowed are %v", w.subscription, at.In(w.room), took, s.bound)
+		return illegal(e.Step, "%v, connected, was behind %s for %v%s; allowed are %v", w.subscription, at.In(w.room), took, s.calm.clause(), s.bound)
 	}
 	if e.Kind == model.Deliver {
 		s.judged++
