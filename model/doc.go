@@ -22,5 +22,5 @@
 // Where events do not name the epochs of their positions, a room in which a log lost its history is
 // judged up to there only. See [Room] for what it lets pass. What [Explore] shows, it shows of the
 // protocol as written there and of so many clients, messages and faults, not of the code that follows
-// it, and it does not find loops that never end.
+// it.
 package model

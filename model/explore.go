@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -99,11 +100,15 @@ func ExploreMutants(protocol string) []ExploreMutant {
 // steps and of the faults, breadth first. It stops at the first state that breaks the protocol's promise:
 //
 //   - safety: no client gets a message twice, or is moved past one without being told;
+//
 //   - completeness: whenever nothing is left to happen but another fault or another publish, every
 //     client has got every message that was published since it came, or been told that it will not.
 //
-// The promise is not that the protocol comes to such an end: a loop that never ends would go unnoticed.
-// The error names the field that is wrong.
+//   - progress: from every state there is a way, without any help of faults and publishes, to one where
+//     nothing else is left to happen. A recovery that goes round in circles has none.
+//
+// A way is not a promise that it is taken: that takes a client who tries often enough. The error names the
+// field that is wrong.
 func Explore(cfg ExploreConfig) (Exploration, error) {
 	for _, e := range explorables {
 		if e.name != cfg.Protocol {
@@ -188,8 +193,13 @@ type search[S comparable] struct {
 	// would hold every state a second time.
 	slots  []uint32
 	seed   maphash.Seed
+	quiet  []uint32 // states where nothing that must happen can
+	must   []edge   // what must happen, sooner or later
 	result Exploration
 }
+
+// edge is a transition between two states.
+type edge struct{ from, to uint32 }
 
 func newSearch[S comparable](p protocol[S]) *search[S] {
 	x := &search[S]{p: p, slots: make([]uint32, 1<<12), seed: maphash.MakeSeed()}
@@ -207,7 +217,7 @@ func explore[S comparable](p protocol[S], most int) Exploration {
 		}
 		if why := x.expand(uint32(i)); why != "" {
 			x.result.States = len(x.states)
-			x.result.Violation = x.counterexample(uint32(i), why)
+			x.result.Violation = x.counterexample(uint32(i))
 			return x.result
 		}
 		if len(x.states) > most {
@@ -215,26 +225,65 @@ func explore[S comparable](p protocol[S], most int) Exploration {
 			return x.result
 		}
 	}
-	x.result.States, x.result.Complete = len(x.states), true
+	x.result.States = len(x.states)
+	if i, stuck := x.restless(); stuck {
+		x.result.Violation = x.circle(i)
+		return x.result
+	}
+	x.result.Complete = true
 	return x.result
 }
 
-// add adds a state, unless it is known.
-func (x *search[S]) add(s S, parent uint32) {
+// restless finds the first state from which no way leads to a quiet one.
+func (x *search[S]) restless() (i uint32, found bool) {
+	// The edges by where they lead to: those to state i are before[first[i]:first[i+1]].
+	first := make([]uint32, len(x.states)+2)
+	for _, e := range x.must {
+		first[e.to+2]++
+	}
+	for i := 2; i < len(first); i++ {
+		first[i] += first[i-1]
+	}
+	before := make([]uint32, len(x.must))
+	for _, e := range x.must {
+		before[first[e.to+1]] = e.from
+		first[e.to+1]++
+	}
+	rests := make([]bool, len(x.states))
+	todo := x.quiet
+	for _, i := range todo {
+		rests[i] = true
+	}
+	for len(todo) > 0 {
+		i := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, from := range before[first[i]:first[i+1]] {
+			if !rests[from] {
+				rests[from] = true
+				todo = append(todo, from)
+			}
+		}
+	}
+	at := slices.Index(rests, false)
+	return uint32(max(at, 0)), at >= 0
+}
+
+// add adds a state, unless it is known, and gives its index.
+func (x *search[S]) add(s S, parent uint32) uint32 {
 	slot := x.find(s)
-	if x.slots[slot] != 0 {
-		return
+	if known := x.slots[slot]; known != 0 {
+		return known - 1
 	}
 	x.states = append(x.states, s)
 	x.parent = append(x.parent, parent)
 	x.slots[slot] = uint32(len(x.states))
-	if 2*len(x.states) < len(x.slots) {
-		return
+	if 2*len(x.states) >= len(x.slots) {
+		x.slots = make([]uint32, 4*len(x.slots))
+		for i := range x.states {
+			x.slots[x.find(x.states[i])] = uint32(i + 1)
+		}
 	}
-	x.slots = make([]uint32, 4*len(x.slots))
-	for i := range x.states {
-		x.slots[x.find(x.states[i])] = uint32(i + 1)
-	}
+	return uint32(len(x.states) - 1)
 }
 
 // find gives the slot that a state has, or would have.
@@ -247,7 +296,7 @@ func (x *search[S]) find(s S) int {
 	}
 }
 
-// expand judges a state and finds those that follow.
+// expand judges a state, says what is wrong with it, and finds those that follow.
 func (x *search[S]) expand(i uint32) (why string) {
 	s := x.states[i]
 	if why := x.p.broken(s); why != "" {
@@ -255,31 +304,34 @@ func (x *search[S]) expand(i uint32) (why string) {
 	}
 	quiet := true
 	x.p.moves(s, func(m move, to S) {
-		quiet = quiet && m.mayNot
 		x.result.Transitions++
-		x.add(x.p.canonical(to), i)
+		next := x.add(x.p.canonical(to), i)
+		if !m.mayNot {
+			quiet = false
+			x.must = append(x.must, edge{i, next})
+		}
 	})
 	if quiet {
+		x.quiet = append(x.quiet, i)
 		return x.p.unfinished(s)
 	}
 	return ""
 }
 
-// counterexample tells how the search came to a state. As the names in a canonical state are not those
-// that were there, it goes the way again from the beginning.
-func (x *search[S]) counterexample(i uint32, why string) *Counterexample {
+// retrace goes the way to a state again from the beginning, as the names in a canonical state are not those
+// that were there. It gives the state with the names that are, and the story.
+func (x *search[S]) retrace(i uint32) (s S, story []string) {
 	var path []S
 	for ; i != 0; i = x.parent[i] {
 		path = append(path, x.states[i])
 	}
-	c := &Counterexample{Reason: why}
-	s := x.p.initial()
+	s = x.p.initial()
 	for _, want := range slices.Backward(path) {
 		found := false
 		x.p.moves(s, func(m move, to S) {
 			if !found && x.p.canonical(to) == want {
 				found = true
-				c.Story = append(c.Story, x.p.tell(m, s, to))
+				story = append(story, x.p.tell(m, s, to))
 				s = to
 			}
 		})
@@ -287,10 +339,30 @@ func (x *search[S]) counterexample(i uint32, why string) *Counterexample {
 			panic("model: a state of the search cannot be reached again: canonical is not a symmetry")
 		}
 	}
-	if why := x.p.broken(s); why != "" {
-		c.Reason = why
-	} else if why := x.p.unfinished(s); why != "" {
-		c.Reason = why
+	return s, story
+}
+
+// counterexample tells how the search came to a state that must not be.
+func (x *search[S]) counterexample(i uint32) *Counterexample {
+	s, story := x.retrace(i)
+	return &Counterexample{Story: story, Reason: cmp.Or(x.p.broken(s), x.p.unfinished(s))}
+}
+
+// circle tells how the search came to a state from which no way leads to a quiet one, and how it goes on
+// until it comes to a state for the second time.
+func (x *search[S]) circle(i uint32) *Counterexample {
+	s, story := x.retrace(i)
+	first := len(story) + 1
+	for seen := map[S]bool{}; !seen[s]; {
+		seen[s] = true
+		found := false
+		x.p.moves(s, func(m move, to S) {
+			if !found && !m.mayNot {
+				found = true
+				story = append(story, x.p.tell(m, s, to))
+				s = to
+			}
+		})
 	}
-	return c
+	return &Counterexample{Story: story, Reason: fmt.Sprintf("from step %d on it goes round in circles, and without a fault or a publish there is no way out", first)}
 }

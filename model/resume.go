@@ -42,6 +42,7 @@ const (
 	noDedupe      = "no-dedupe"
 	blindStart    = "blind-start"
 	anchorless    = "anchorless"
+	refuseTrimmed = "refuse-trimmed"
 )
 
 var resumeMutants = []ExploreMutant{
@@ -49,6 +50,7 @@ var resumeMutants = []ExploreMutant{
 	{"resume", skipTrimmed, "a client whose cursor is no longer kept goes on at the oldest message, without a word"},
 	{"resume", snapshotFirst, "the edge reads what the client lacks first, and subscribes it then"},
 	{"resume", noDedupe, "the client passes on what it has already"},
+	{"resume", refuseTrimmed, "a client whose cursor is no longer kept is refused, and tries again"},
 	{"resume", blindStart, "a client that is put at a position does not learn which message is there"},
 	{"resume", anchorless, "a client whose anchor alone is no longer kept goes on without a comparison"},
 }
@@ -229,6 +231,8 @@ func (p resume) read(s *resumeState, c *resumeClient) {
 	case p.Mutant == skipTrimmed && !foreign && c.cursor < s.trimmed:
 		c.skipped, c.cursor = s.trimmed, s.trimmed
 		c.toSend(s.trimmed+1, s.n)
+	case p.Mutant == refuseTrimmed && !foreign && c.cursor < s.trimmed:
+		c.disconnect()
 	default:
 		start := s.trimmed
 		if !foreign && c.cursor > s.n {
@@ -407,6 +411,8 @@ func readOutcome(before, after resumeClient) string {
 	switch {
 	case !before.known:
 		return fmt.Sprintf("starts at position %d", after.cursor)
+	case after.edge == 0:
+		return fmt.Sprintf("is refused, as its position %d is no longer kept", after.cursor)
 	case after.skipped > 0:
 		return fmt.Sprintf("is moved from position %d to %d, and not told", before.cursor, after.cursor)
 	case after.epoch != before.epoch || after.cursor != before.cursor:
