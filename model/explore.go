@@ -22,7 +22,7 @@ type ExploreConfig struct {
 	Calm   bool
 	// Mutant is the part of the protocol that is broken, one of [ExploreMutants]; "" for none.
 	Mutant string
-	// MaxStates ends the search when it has found so many; 0 means 20 million, which take some 2 GB of
+	// MaxStates ends the search when it has found so many; 0 means 20 million, which take some 4 GB of
 	// memory.
 	MaxStates int
 }

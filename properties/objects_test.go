@@ -96,9 +96,9 @@ func TestLinearizableAuction(t *testing.T) {
 	})
 }
 
-// object draws the history of a shared object that is right: each call takes effect at one moment between
-// its call and its return, if it has one.
-func objectRun(rt *rapid.T, object string, calls []model.Operation, apply func(op model.Operation) string) *model.History {
+// objectRun draws the history of a shared object that is right: each call takes effect at one moment
+// between its call and its return, if it has one. now is kept at the time of the latest event.
+func objectRun(rt *rapid.T, object string, calls []model.Operation, apply func(op model.Operation) string, now *time.Duration) *model.History {
 	type open struct {
 		id, result string
 		op         model.Operation
@@ -108,6 +108,7 @@ func objectRun(rt *rapid.T, object string, calls []model.Operation, apply func(o
 	var pending []*open
 	next := 0
 	for range rapid.IntRange(1, 30).Draw(rt, "acts") {
+		*now = time.Duration(len(h.Events)) * time.Millisecond // as renumber has it
 		switch act := rapid.IntRange(0, 3).Draw(rt, "act"); {
 		case act == 0 && len(pending) < 5 || len(pending) == 0:
 			next++
@@ -233,7 +234,7 @@ func TestSharedObjects(t *testing.T) {
 	for _, o := range sharedObjects {
 		t.Run(o.object, func(t *testing.T) {
 			lied := func(rt *rapid.T) bool {
-				h := objectRun(rt, o.object, o.calls, o.make())
+				h := objectRun(rt, o.object, o.calls, o.make(), new(time.Duration))
 				v := o.property.Check(h)
 				require.NotEqual(rt, illegal, v.Outcome, v)
 				cut := &model.History{Events: h.Events[:rapid.IntRange(0, len(h.Events)).Draw(rt, "cut")]}
@@ -357,4 +358,61 @@ func TestVisualizeFaults(t *testing.T) {
 	require.ErrorContains(t, properties.VisualizeLinearizableOf("abacus", seats, &page), "no kind of shared object")
 	require.ErrorContains(t, properties.VisualizeLinearizableOf("seats", nil, &page), "malformed history")
 	require.ErrorContains(t, properties.VisualizeLinearizableOf("seats", story(t, "a calls seats/x 1 x()"), &page), "no operation x()")
+}
+
+// leases is a lease that ends by itself a part of its ttl after it was granted or renewed: all of it, if
+// it is right.
+func leases(part float64) func(op model.Operation, now time.Duration) string {
+	holder, over, ttl := "", time.Duration(0), time.Duration(0)
+	extend := func(now time.Duration) { over = now + time.Duration(part*float64(ttl)) }
+	return func(op model.Operation, now time.Duration) string {
+		if holder != "" && now >= over {
+			holder = ""
+		}
+		switch op.Name {
+		case "holder":
+			return holder
+		case "acquire":
+			if holder != "" && holder != op.Args[0] {
+				return "held"
+			}
+			holder = op.Args[0]
+			ttl, _ = time.ParseDuration(op.Args[1]) // those below are durations
+			extend(now)
+		case "renew":
+			if holder != op.Args[0] {
+				return "lost"
+			}
+			extend(now)
+		case "release":
+			if holder != op.Args[0] {
+				return "lost"
+			}
+			holder = ""
+		}
+		return "ok"
+	}
+}
+
+// Leases that last their time are linearizable, whatever overlaps and is lost; leases that end too early
+// are found out.
+func TestLeases(t *testing.T) {
+	ops := []model.Operation{model.Op("acquire", "a", "8ms"), model.Op("acquire", "b", "8ms"), model.Op("renew", "a"), model.Op("release", "b"), model.Op("holder")}
+	run := func(part float64) func(rt *rapid.T) model.Verdict {
+		return func(rt *rapid.T) model.Verdict {
+			now, apply := time.Duration(0), leases(part)
+			h := objectRun(rt, "registry/x", ops, func(op model.Operation) string { return apply(op, now) }, &now)
+			return properties.LinearizableRegistry().Check(h)
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		v := run(1)(rt)
+		require.NotEqual(rt, illegal, v.Outcome, v)
+	})
+	counts := map[model.Outcome]int{}
+	for seed := range 100 {
+		counts[rapid.Custom(run(0.2)).Example(seed).Outcome]++
+	}
+	require.NotZero(t, counts[illegal])
+	require.NotZero(t, counts[legal])
 }

@@ -1,6 +1,7 @@
 package properties_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -22,6 +23,36 @@ func TestNoZombie(t *testing.T) {
 		{"one node's level is not another's", "e level conns 0|f level conns 5|end", unknown, 0, "nothing to check"},
 		{"no end", "e level conns 0|e level conns 5", unknown, 0, "cut short"},
 		{"nothing recorded", log3 + "end", unknown, 0, "nothing to check"},
+	})
+}
+
+// Levels that come back pass, whatever they were meanwhile; one that does not is found.
+func TestLevelThatDoesNotComeBack(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h := &model.History{}
+		level := func(object string, value int64) {
+			h.Events = append(h.Events, model.Event{Kind: model.Level, Node: "e", Object: object, Value: value})
+		}
+		objects := []string{"connections", "rooms", "goroutines"}
+		base := map[string]int64{}
+		for _, o := range objects {
+			base[o] = rapid.Int64Range(0, 5).Draw(rt, "before")
+			level(o, base[o])
+		}
+		for range rapid.IntRange(0, 10).Draw(rt, "changes") {
+			level(rapid.SampledFrom(objects).Draw(rt, "of"), rapid.Int64Range(0, 50).Draw(rt, "meanwhile"))
+		}
+		for _, o := range objects {
+			level(o, rapid.Int64Range(0, base[o]).Draw(rt, "after"))
+		}
+		h.Events = append(h.Events, model.Event{Kind: model.RunEnd})
+		renumber(h)
+		require.True(rt, properties.NoZombie().Check(h).Ok(), properties.NoZombie().Check(h))
+		i := len(h.Events) - 2 - rapid.IntRange(0, len(objects)-1).Draw(rt, "zombie")
+		h.Events[i].Value = base[h.Events[i].Object] + 1
+		v := properties.NoZombie().Check(h)
+		require.Equal(rt, illegal, v.Outcome)
+		require.Equal(rt, h.Events[i].Step, v.Step)
 	})
 }
 
@@ -159,6 +190,34 @@ func TestMinimalMovement(t *testing.T) {
 	for _, slack := range []float64{-1, math.NaN()} {
 		require.Equal(t, unknown, properties.MinimalMovement(slack).Check(story(t, two+"k join e3|k commit e1 e3@r1")).Outcome)
 	}
+}
+
+// However many edges and rooms there are, rooms that move by a consistent ring keep the rule; one room
+// that moves between two edges that stay breaks it.
+func TestNeedlessMoveIsFound(t *testing.T) {
+	p := properties.MinimalMovement(math.Inf(1))
+	rapid.Check(t, func(rt *rapid.T) {
+		edges := rapid.IntRange(2, 6).Draw(rt, "edges")
+		h := reassigned(rapid.IntRange(20, 60).Draw(rt, "rooms"), edges, rendezvous)
+		v := p.Check(h)
+		require.NotEqual(rt, illegal, v.Outcome, v)
+		owners := map[string]string{}
+		for _, e := range h.Events {
+			if e.Kind == model.Assign || e.Kind == model.Commit {
+				owners[e.Room] = e.Object
+			}
+		}
+		room := fmt.Sprint("r", rapid.IntRange(0, 19).Draw(rt, "room"))
+		other := "e0"
+		if owners[room] == other {
+			other = "e1"
+		}
+		h.Events = append(h.Events, model.Event{Kind: model.Commit, Node: "k", Room: room, Peer: owners[room], Object: other})
+		renumber(h)
+		v = p.Check(h)
+		require.Equal(rt, illegal, v.Outcome, v)
+		require.Equal(rt, uint64(len(h.Events)), v.Step, v)
+	})
 }
 
 // Goal: the closed forms of both ways to assign are told apart.
