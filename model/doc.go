@@ -1,12 +1,16 @@
 // Package model is the reference model: what a real-time-update system may do, written down so that
 // runs can be judged against it.
 //
-// Its nouns are the [History] (what publishers and clients called and saw, in one total order), the
-// [Cursor] (a position in a room's log), and the [Verdict] (what a [Property] says of a history).
-// [Room] is the executable specification of one room's log, and [Push] a closed form to compare the
-// latencies of a run with.
+// Its nouns are the [History] (what publishers, clients and servers called and saw, in one total order),
+// the [Cursor] (a position in a room's log), and the [Verdict] (what a [Property] says of a history).
 //
-// Start with [Event], the unit of a history, then [Validate].
+// Executable specifications take a history step by step: [Room] one room's log and its clients'
+// positions, [Sessions] who is connected when, [Assignments] which edge owns which room. [Explore] goes
+// through every interleaving of a small system, for the protocols that no run can exhaust: the four-step
+// scaling dance and resuming. [Lamport], [Vector], [HLC] and [CausalBuffer] are the ways to order
+// messages. [Push] and [Fanout] are closed forms to compare runs with.
+//
+// Start with [Event], the unit of a history, then [Validate] and [Explore].
 //
 // # Determinism
 //
@@ -16,5 +20,7 @@
 // # Limitations
 //
 // Where events do not name the epochs of their positions, a room in which a log lost its history is
-// judged up to there only. See [Room] for what it lets pass.
+// judged up to there only. See [Room] for what it lets pass. What [Explore] shows, it shows of the
+// protocol as written there and of so many clients, messages and faults, not of the code that follows
+// it.
 package model

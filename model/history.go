@@ -26,6 +26,36 @@ const (
 	// reach. It is owed everything after that. Room, Epoch, Seq, Transport, Note. Another Epoch than
 	// the client's says that the log the client was reading is gone.
 	Discontinuity Kind = "discontinuity"
+
+	// Call: a client calls an operation of a shared object, such as a registry or a seat map. Object, ID
+	// (of the call, unique for its object), Note (the [Operation]).
+	Call Kind = "call"
+	// Return: a call has returned. Object, ID, Note (the result).
+	Return Kind = "return"
+	// ReturnUnknown: a client gave a call up; it may have taken effect, or may yet. Object, ID, Note.
+	ReturnUnknown Kind = "return-unknown"
+
+	// Copy: a node sent a copy of a message on to another. Room, ID, Peer (to whom).
+	Copy Kind = "copy"
+	// Level: how much of a resource a node holds, such as connections. Object (the resource), Value.
+	Level Kind = "level"
+	// Queue: how deep a queue of a node is, recorded at least whenever it is deeper than before. Object
+	// (the queue), Value (its depth), Limit (what it declares to keep to; 0 if nothing), Peer (for whom).
+	Queue Kind = "queue"
+
+	// Join and Leave: an edge joins, or leaves, those that rooms are assigned to. Node is who decided it,
+	// and the event is the decision: rooms that move because of it move after it. Object (the edge).
+	Join  Kind = "join"
+	Leave Kind = "leave"
+	// Assign: a room is given an owner for the first time. Room, Object (the owner).
+	Assign Kind = "assign"
+	// Announce: a room begins to move to another owner, and its messages go to both. Room, Peer (the old
+	// owner), Object (the new one).
+	Announce Kind = "announce"
+	// Commit: a room has moved: the new owner is its only one. Room, Peer (the old owner), Object (the new
+	// one).
+	Commit Kind = "commit"
+
 	// FaultBegin and FaultEnd: a fault takes hold and lets go. Note is the fault's text.
 	FaultBegin Kind = "fault-begin"
 	FaultEnd   Kind = "fault-end"
@@ -58,6 +88,16 @@ type Event struct {
 	Peer    string `json:"peer,omitempty"`
 	Resumed bool   `json:"resumed,omitempty"`
 	Note    string `json:"note,omitempty"`
+
+	// Deps names the messages that a message follows from, as its publisher says in [PublishCall]: IDs of
+	// the same room, with a space between two. It is only for what the history does not show by itself:
+	// that a node had seen or published one message before it published the next.
+	Deps string `json:"deps,omitempty"`
+	// Object is what the event is about: a shared object, a resource, a queue or an edge.
+	Object string `json:"object,omitempty"`
+	// Value and Limit are numbers of Object. They are not negative.
+	Value int64 `json:"value,omitempty"`
+	Limit int64 `json:"limit,omitempty"`
 }
 
 // Cursor is the position that e speaks of, in its room's log.
@@ -66,6 +106,16 @@ func (e *Event) Cursor() Cursor { return Cursor{Epoch: e.Epoch, Seq: e.Seq} }
 // positioned reports whether events of this kind say a position in a log.
 func (k Kind) positioned() bool {
 	return k == PublishOK || k == Connected || k == Deliver || k == Discontinuity
+}
+
+// ofRoom reports whether events of this kind are what publishers and clients called and saw of a room,
+// which is what [Room] specifies.
+func (k Kind) ofRoom() bool {
+	switch k {
+	case PublishCall, PublishOK, PublishUnknown, Connected, Disconnected, Deliver, Discontinuity:
+		return true
+	}
+	return false
 }
 
 // History is what publishers and clients called and saw during one run, in order of Step.

@@ -263,6 +263,13 @@ func TestWellFormed(t *testing.T) {
 		{with(func(e *model.Event) { e.Node = "" }), "Node is empty"},
 		{with(func(e *model.Event) { e.Room = "" }), "Room is empty"},
 		{with(func(e *model.Event) { e.Kind = model.PublishOK }), "ID is empty"},
+		{model.Event{Step: 2, Kind: model.Copy, Node: "s", Room: "r", ID: "a"}, "copy: Peer is empty"},
+		{model.Event{Step: 2, Kind: model.Copy, Node: "s", Room: "r", Peer: "e"}, "copy: ID is empty"},
+		{model.Event{Step: 2, Kind: model.Call, Node: "c", ID: "1"}, "call: Object is empty"},
+		{model.Event{Step: 2, Kind: model.Call, Node: "c", Object: "seats/x"}, "call: ID is empty"},
+		{model.Event{Step: 2, Kind: model.Commit, Node: "k", Object: "e1", Peer: "e2"}, "commit: Room is empty"},
+		{model.Event{Step: 2, Kind: model.Join, Object: "e1"}, "join: Node is empty"},
+		{model.Event{Step: 2, Kind: model.Queue, Node: "e", Object: "out", Value: -1}, "queue: Value is -1 and Limit 0; neither may be negative"},
 		{with(func(e *model.Event) { e.Epoch = "e1" }), `Epoch is "e1", but of the events of room "r" before it none named one`},
 	}
 	for _, tt := range tests {
@@ -274,6 +281,13 @@ func TestWellFormed(t *testing.T) {
 	require.NoError(t, model.WellFormed(&model.History{Events: []model.Event{named,
 		with(func(e *model.Event) { e.Kind = model.Disconnected }), // has no position
 		{Step: 3, Kind: model.Deliver, Node: "c", Room: "s"},
+	}}))
+	require.NoError(t, model.WellFormed(&model.History{Events: []model.Event{base,
+		{Step: 2, Kind: model.Call, Node: "c", Object: "seats/x", ID: "1"},
+		{Step: 3, Kind: model.Copy, Node: "s", Room: "r", ID: "a", Peer: "e"},
+		{Step: 4, Kind: model.Level, Node: "e", Object: "connections"},
+		{Step: 5, Kind: model.Join, Node: "k", Object: "e1"},
+		{Step: 6, Kind: model.Announce, Node: "k", Room: "r", Peer: "e1", Object: "e2"},
 	}}))
 	end := model.Event{Step: 1, Kind: model.RunEnd}
 	require.ErrorContains(t, model.WellFormed(&model.History{Events: []model.Event{end, with(func(*model.Event) {})}}), "after run-end")

@@ -55,6 +55,9 @@ func (val *validation) step(e Event) error {
 		}
 		return nil
 	}
+	if !e.Kind.ofRoom() {
+		return nil
+	}
 	if val.rooms[e.Room] == nil {
 		val.rooms[e.Room] = NewRoom(e.Room)
 		val.names = append(val.names, e.Room)

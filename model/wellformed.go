@@ -11,8 +11,9 @@ import (
 // must answer [Unknown] to it. A nil error says nothing about what the system did.
 //
 // Steps increase from 1 (to 2^63-1 at most), Time never goes back, [RunEnd] is last if it is there,
-// every event names its room and node as its kind demands, and of a room's events that have a position
-// either all name its epoch or none does: the one without might be in any life of the log.
+// every event names its node, and its room and the rest that its kind demands, and of a room's events
+// that have a position either all name its epoch or none does: the one without might be in any life of
+// the log.
 func WellFormed(h *History) error {
 	if h == nil {
 		return errors.New("no history")
@@ -47,23 +48,51 @@ func WellFormed(h *History) error {
 	return nil
 }
 
+// demand is what an event of a kind must name, besides its Node.
+type demand struct{ id, room, peer, object bool }
+
+// demands has every kind that has a Node.
+var demands = map[Kind]demand{
+	PublishCall:    {id: true, room: true},
+	PublishOK:      {id: true, room: true},
+	PublishUnknown: {id: true, room: true},
+	Connected:      {room: true},
+	Disconnected:   {room: true},
+	Deliver:        {room: true},
+	Discontinuity:  {room: true},
+	Call:           {id: true, object: true},
+	Return:         {id: true, object: true},
+	ReturnUnknown:  {id: true, object: true},
+	Copy:           {id: true, room: true, peer: true},
+	Level:          {object: true},
+	Queue:          {object: true},
+	Join:           {object: true},
+	Leave:          {object: true},
+	Assign:         {room: true, object: true},
+	Announce:       {room: true, peer: true, object: true},
+	Commit:         {room: true, peer: true, object: true},
+}
+
 func wellFormed(e *Event) error {
-	switch e.Kind {
-	case PublishCall, PublishOK, PublishUnknown:
-		if e.ID == "" {
-			return fmt.Errorf("%s: ID is empty; a publisher names its message", e.Kind)
-		}
-	case Connected, Disconnected, Deliver, Discontinuity:
-	case FaultBegin, FaultEnd, RunEnd:
+	if e.Kind == FaultBegin || e.Kind == FaultEnd || e.Kind == RunEnd {
 		return nil
-	default:
-		return fmt.Errorf("Kind is %q, which is none of the kinds of events", e.Kind)
 	}
+	d, known := demands[e.Kind]
 	switch {
+	case !known:
+		return fmt.Errorf("Kind is %q, which is none of the kinds of events", e.Kind)
+	case d.id && e.ID == "":
+		return fmt.Errorf("%s: ID is empty; whoever publishes or calls names what it does", e.Kind)
 	case e.Node == "":
 		return fmt.Errorf("%s: Node is empty; it is whose call or observation this is", e.Kind)
-	case e.Room == "":
+	case d.room && e.Room == "":
 		return fmt.Errorf("%s: Room is empty", e.Kind)
+	case d.peer && e.Peer == "":
+		return fmt.Errorf("%s: Peer is empty; it is the other end, or the old owner", e.Kind)
+	case d.object && e.Object == "":
+		return fmt.Errorf("%s: Object is empty; it is what the event is about", e.Kind)
+	case e.Value < 0 || e.Limit < 0:
+		return fmt.Errorf("%s: Value is %d and Limit %d; neither may be negative", e.Kind, e.Value, e.Limit)
 	}
 	return nil
 }

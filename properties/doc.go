@@ -4,15 +4,19 @@
 // verdict ([model.Verdict]: Ok, Illegal with the step that broke it and why, or Unknown, which never
 // passes). There is one property per file, which also says what it does not cover.
 //
-// Start with [Check] and [All]. [NoLoss], [NoDuplicate] and [InOrder] are what a client's application
-// notices, [Linearizable] is about the room's log behind it, and [Conforms] holds a run against the
-// whole specification of a room.
+// Start with [Check] and [All]; [Catalogue] lists the others, and [Find] reads one such as
+// "Staleness(500ms)". [NoLoss], [NoDuplicate], [InOrder] and [HonestRecovery] are what a client's
+// application notices; [FIFO], [Causal] and [TotalOrder] are other promises of order,
+// [Staleness] and [Reconnect] those of time. [Linearizable] is about the room's log behind it, and its
+// like about other shared objects; [NoZombie], [BoundedQueue], [FanoutBound], [MinimalMovement] and
+// [DualDelivery] are about the servers, and need events that only some worlds record. [Conforms] holds
+// a run against the whole specification.
 //
 // # Determinism
 //
-// Verdicts depend on the history alone, down to the wording. The exception is [Linearizable] when it
-// runs out of its wall-clock time, which makes it Unknown. It starts goroutines and timers, so check
-// histories outside any synctest bubble.
+// Verdicts depend on the history alone, down to the wording. The exception is [Linearizable], and its
+// like, when it runs out of its wall-clock time, which makes it Unknown. It starts goroutines and
+// timers, so check histories outside any synctest bubble.
 //
 // # Limitations
 //

@@ -18,19 +18,36 @@ import (
 // millisecond.
 //
 //	p publish a | p ok a 1 | p unknown a | c connected 0 | c resumed 3 | c gone | c deliver e1:1 a | c gap 5 | end
+//	p reply b a | c calls seats/x i reserve(1,c) | c told seats/x i ok | c lost seats/x i | s copy a e1
+//	s level conns 5 | s queue out 5/10 | k join e1 | k leave e1 | k assign e1 | k announce e1 e2 | k commit e1 e2
+//	fault crash(e1) | heal crash(e1) | wait 5s
+//
+// The last is no event: it lets the time pass.
 func story(t testing.TB, text string) *model.History {
 	t.Helper()
 	h := &model.History{}
+	waited := time.Duration(0)
+	var waits []time.Duration // before each event
 	for line := range strings.SplitSeq(text, "|") {
 		words, room, elsewhere := strings.Cut(strings.TrimSpace(line), "@")
 		if !elsewhere {
 			room = "room-1"
 		}
+		if d, is := strings.CutPrefix(words, "wait "); is {
+			wait, err := time.ParseDuration(d)
+			require.NoError(t, err)
+			waited += wait
+			continue
+		}
+		waits = append(waits, waited)
 		e, err := event(strings.Fields(words), room)
 		require.NoError(t, err, "event %q", line)
 		h.Events = append(h.Events, e)
 	}
 	renumber(h)
+	for i := range h.Events {
+		h.Events[i].Time += waits[i]
+	}
 	return h
 }
 
@@ -41,10 +58,16 @@ func event(words []string, room string) (model.Event, error) {
 	if len(words) < 2 {
 		return model.Event{}, fmt.Errorf("want a node and a verb")
 	}
+	switch words[0] {
+	case "fault":
+		return model.Event{Kind: model.FaultBegin, Note: words[1]}, nil
+	case "heal":
+		return model.Event{Kind: model.FaultEnd, Note: words[1]}, nil
+	}
 	e := model.Event{Node: words[0], Room: room, Transport: "ws"}
 	verbs := map[string]struct {
 		kind model.Kind
-		args string // i for ID, p for position
+		args string // i for ID, p for position, d for Deps, o for Object, n for Note, e for Peer, v for Value/Limit
 	}{
 		"publish":   {model.PublishCall, "i"},
 		"ok":        {model.PublishOK, "ip"},
@@ -54,6 +77,18 @@ func event(words []string, room string) (model.Event, error) {
 		"gone":      {model.Disconnected, ""},
 		"deliver":   {model.Deliver, "pi"},
 		"gap":       {model.Discontinuity, "p"},
+		"reply":     {model.PublishCall, "id"},
+		"calls":     {model.Call, "oin"},
+		"told":      {model.Return, "oin"},
+		"lost":      {model.ReturnUnknown, "oi"},
+		"copy":      {model.Copy, "ie"},
+		"level":     {model.Level, "ov"},
+		"queue":     {model.Queue, "ov"},
+		"join":      {model.Join, "o"},
+		"leave":     {model.Leave, "o"},
+		"assign":    {model.Assign, "o"},
+		"announce":  {model.Announce, "eo"},
+		"commit":    {model.Commit, "eo"},
 	}
 	verb, known := verbs[words[1]]
 	if !known || len(words) != 2+len(verb.args) {
@@ -61,8 +96,26 @@ func event(words []string, room string) (model.Event, error) {
 	}
 	e.Kind, e.Resumed = verb.kind, words[1] == "resumed"
 	for i, kind := range verb.args {
-		if kind == 'i' {
-			e.ID = words[2+i]
+		switch word := words[2+i]; kind {
+		case 'i':
+			e.ID = word
+		case 'd':
+			e.Deps = strings.ReplaceAll(word, ",", " ")
+		case 'o':
+			e.Object = word
+		case 'e':
+			e.Peer = word
+		case 'n':
+			e.Note = strings.ReplaceAll(strings.ReplaceAll(word, ",", ", "), "_", " ")
+			if word == "nothing" {
+				e.Note = ""
+			}
+		case 'v':
+			if _, err := fmt.Sscanf(word+"/0", "%d/%d", &e.Value, &e.Limit); err != nil {
+				return model.Event{}, err
+			}
+		}
+		if kind != 'p' {
 			continue
 		}
 		epoch, seq, named := strings.Cut(words[2+i], ":")
@@ -346,8 +399,36 @@ func TestRegistry(t *testing.T) {
 		require.Equal(t, p.Name(), found.Name())
 	}
 	require.Equal(t, []string{"NoLoss", "NoDuplicate", "InOrder", "Linearizable", "Conforms"}, names)
-	_, err := properties.Find("nosuch")
-	require.EqualError(t, err, `no property "nosuch"; there are NoLoss, NoDuplicate, InOrder, Linearizable, Conforms`)
+	entries := map[string]bool{}
+	for _, e := range properties.Catalogue() {
+		p, err := properties.Find(e.Example)
+		require.NoError(t, err)
+		require.Equal(t, e.Name, p.Name())
+		require.False(t, entries[e.Name])
+		entries[e.Name] = true
+	}
+	for _, name := range names {
+		require.True(t, entries[name])
+	}
+	for text, want := range map[string]string{
+		"nosuch":                            `no property "nosuch"; there are NoLoss, NoDuplicate, InOrder, Linearizable, Conforms, FIFO, `,
+		"nosuch(1)":                         `no property "nosuch"`,
+		"Staleness":                         "property Staleness takes 1 arguments, not 0; write it as Staleness(2s)",
+		"NoLoss(2s)":                        "takes 0 arguments, not 1",
+		"Staleness(2s":                      "property: operation \"Staleness(2s\": byte 13",
+		"Staleness(0s)":                     `property Staleness: "0s"; want a positive duration`,
+		"reconnect(abc)":                    `property Reconnect: "abc"; want a positive duration`,
+		"BoundedQueue(-1)":                  `limit "-1"; want a whole number`,
+		"MinimalMovement(-0.1)":             `slack "-0.1"; want a number from 0`,
+		"MinimalMovement(nan)":              `slack "nan"`,
+		"FanoutBound(1, 10, 1ms, 1ms, 0s)":  "Branch is 1; want 2",
+		"FanoutBound(2, x, 1ms, 1ms, 0s)":   `leaves "x"`,
+		"FanoutBound(2, 10, 1ms, 1ms, -1s)": `slack "-1s"`,
+		"FanoutBound(2, 10, 1ms, 1ms)":      "takes 5 arguments, not 4",
+	} {
+		_, err := properties.Find(text)
+		require.ErrorContains(t, err, want, text)
+	}
 
 	good := story(t, log3+"c connected 0|c deliver 1 a|c deliver 2 b|c deliver 3 c|end")
 	for _, v := range properties.Check(good) {
@@ -381,4 +462,15 @@ func ExampleCheck() {
 	// Output:
 	// Ok: NoLoss: 1 (client, message) pairs of 1 subscriptions, all delivered
 	// Illegal: NoDuplicate: client "c7" saw room-1#1 again, as "a"; it had it since step 3
+}
+
+// Whichever specification is broken first is the one that Conforms names.
+func TestConforms(t *testing.T) {
+	judge(t, properties.Conforms(), []judgement{
+		{"all", log3 + "k join e1|k assign e1|c connected 0|c deliver 1 a|c gone|end", legal, 0, "9 events of 1 rooms follow the specification"},
+		{"the room's", log3 + "c connected 0|c deliver 2 b|c gone|c deliver 1 a", illegal, 8, "saw room-1#2, but had got to room-1#0 only"},
+		{"the session's", log3 + "c connected 0|c gone|c deliver 1 a|c deliver 3 c", illegal, 9, "but was not connected"},
+		{"the assignment's", log3 + "k join e1|k assign e1|s copy a e1|k join e2|s copy a e2|c connected 0|c deliver 2 b", illegal, 11, `but it is "e1"'s`},
+		{"nothing of a room", "k join e1|end", unknown, 0, "nothing to check"},
+	})
 }

@@ -77,6 +77,23 @@ func TestSameSeedSameTrace(t *testing.T) {
 	require.NotEqual(t, res.Trace.Hash(), other.Trace.Hash())
 }
 
+// Goal: what an event is about stands in the trace, and so in its hash.
+// Method: record two, and read the trace.
+func TestTraceTellsOfObjects(t *testing.T) {
+	res := sim.Run(t, sim.Config{Seed: 1}, func(w *sim.World) error {
+		w.Record(model.Event{Kind: model.Queue, Node: "edge-1", Object: "out", Value: 3, Limit: 10})
+		w.Record(model.Event{Kind: model.Commit, Node: "coordinator", Room: "r", Peer: "edge-1", Object: "edge-2"})
+		w.Record(model.Event{Kind: model.Copy, Node: "source", Room: "r", ID: "m1", Peer: "edge-2"})
+		return nil
+	})
+	require.NoError(t, res.Err)
+	var notes []string
+	for _, s := range res.Trace.Window(res.Trace.Steps(), 10) {
+		notes = append(notes, s.Kind+" "+s.Note)
+	}
+	require.Subset(t, notes, []string{"queue out 3/10", "commit edge-2 r from edge-1", "copy r m1 to edge-2"})
+}
+
 // Goal: a world that does not reproduce itself is found out, and the first different step is named.
 // Method: a node that remembers across runs.
 func TestDivergenceIsFound(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +118,18 @@ func describe(e *model.Event) string {
 		if e.Note != "" {
 			text += " (" + e.Note + ")"
 		}
+	}
+	if e.Object != "" {
+		text = strings.TrimSpace(fmt.Sprintf("%s %s", e.Object, text))
+		if e.Value != 0 || e.Limit != 0 {
+			text += fmt.Sprintf(" %d/%d", e.Value, e.Limit)
+		}
+	}
+	switch e.Kind {
+	case model.Copy:
+		text += " to " + e.Peer
+	case model.Announce, model.Commit:
+		text += " from " + e.Peer
 	}
 	return text
 }
