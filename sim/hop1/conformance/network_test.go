@@ -11,7 +11,8 @@ import (
 
 // network is what goes wrong while a check is made, between the third and the eighth second.
 type network struct {
-	name string
+	name  string
+	short bool // it is part of the tests with -short
 	// change makes a plan's network this one.
 	change func(p *plan)
 	// bites names the kinds of faults that must have bitten.
@@ -32,6 +33,7 @@ var latency = netsim.Link{Latency: 20 * time.Millisecond, Jitter: 5 * time.Milli
 var networks = []network{
 	{
 		name:   "clean",
+		short:  true,
 		change: func(p *plan) { p.link = latency },
 	},
 	{
@@ -52,7 +54,8 @@ var networks = []network{
 		bites: []string{"partition"},
 	},
 	{
-		name: "edge crash",
+		name:  "edge crash",
+		short: true,
 		change: func(p *plan) {
 			p.link = latency
 			p.add(3*time.Second, sim.Crash("edge-1"))

@@ -22,6 +22,8 @@ type traits struct {
 	// requests: a connection is a series of requests, so that the client may be served elsewhere, and is
 	// never a slow consumer, without losing it.
 	requests bool
+	// inexact says why traces of the same seed differ, if they do.
+	inexact string
 	// except names networks, checks, or both as network/check, that are not for it, with the reason.
 	except map[string]string
 }
