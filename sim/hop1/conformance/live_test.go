@@ -33,7 +33,6 @@ type liveSystem struct {
 	mu      sync.Mutex
 	began   time.Time
 	edges   map[string]*liveEdge
-	life    int
 	end     model.Cursor
 	posted  int
 	places  map[string]model.Cursor
