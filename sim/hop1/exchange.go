@@ -75,7 +75,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, sub opened, hold
 	}
 	h := w.Header()
 	h.Set("ETag", entityTag(a.at, a.lastID))
-	h.Set("Cache-Control", "no-cache")
+	h.Set("Cache-Control", "private, no-cache")
 	if len(bye) > 0 && r.ProtoMajor == 1 {
 		h.Set("Connection", "close") // a client that came back over it would come back to this server
 	}

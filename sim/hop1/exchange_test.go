@@ -48,7 +48,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 	tag1, tag2 := entityTag(at("e1", 1), "m1"), entityTag(at("e1", 2), "m2")
 	require.Equal(t, tag2, first.Header().Get("ETag"))
 	require.Equal(t, "application/x-ndjson", first.Header().Get("Content-Type"))
-	require.Equal(t, "no-cache", first.Header().Get("Cache-Control"))
+	require.Equal(t, "private, no-cache", first.Header().Get("Cache-Control"))
 
 	resumed, bare := `{"type":"hello","cursor":"e1:%d","resumed":true,"server":"edge-1"}`, `{"type":"hello","cursor":"e1:%d","resumed":true,"anchored":false,"server":"edge-1"}`
 	cases := []struct {
