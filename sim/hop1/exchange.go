@@ -233,45 +233,14 @@ func ask(ctx context.Context, cfg *ClientConfig, rq request) (*exchange, error) 
 	return x, nil
 }
 
-// do sends the request. Whatever becomes of one that the server was to hold has a name of its own, from
-// the moment on that there is a connection for it.
-//
-// If a connection from its pool turns out to be dead, net/http sends the request again over another,
-// without a word. That is as it should be, but for a request that was being held.
+// do sends the request.
 func (x *exchange) do(rq request) (*http.Response, error) {
-	began := time.Now()
-	var holding atomic.Bool
-	lost := func(err error) error {
-		if !holding.Load() {
-			return err
-		}
-		return fmt.Errorf("%w (of %v, noticed after %v; an idle time-out on the way, if this goes on): %w",
-			ErrHoldCut, rq.hold, time.Since(began).Round(time.Millisecond), err)
-	}
-	var limit *time.Timer
+	w := &wait{request: rq, x: x, began: time.Now()}
 	if rq.silence > 0 {
-		limit = time.AfterFunc(rq.silence, func() {
-			if holding.Load() {
-				x.cancel(lost(silent(rq.hold + rq.silence)))
-			} else {
-				x.cancel(silent(rq.silence))
-			}
-		})
-		defer limit.Stop()
+		w.limit = time.AfterFunc(rq.silence, w.expire)
+		defer w.limit.Stop()
 	}
-	ctx := httptrace.WithClientTrace(x.live, &httptrace.ClientTrace{
-		GetConn: func(string) {
-			if holding.Load() {
-				x.cancel(lost(errors.New("the connection was lost")))
-			}
-		},
-		GotConn: func(httptrace.GotConnInfo) {
-			if rq.hold > 0 && limit != nil {
-				holding.Store(true)
-				limit.Reset(rq.hold + rq.silence)
-			}
-		},
-	})
+	ctx := httptrace.WithClientTrace(x.live, &httptrace.ClientTrace{GetConn: w.getConn, GotConn: w.gotConn})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rq.url, nil)
 	if err != nil {
 		return nil, err
@@ -285,13 +254,57 @@ func (x *exchange) do(rq request) (*http.Response, error) {
 	switch {
 	case err == nil && (resp.StatusCode == http.StatusGatewayTimeout || resp.StatusCode == http.StatusRequestTimeout):
 		defer resp.Body.Close()
-		return nil, lost(refusal(resp)) // something on the way gave up on the server
+		return nil, w.lost(refusal(resp)) // something on the way gave up on the server
 	case err == nil:
 		return resp, nil
 	case x.live.Err() != nil:
 		return nil, context.Cause(x.live)
 	default:
-		return nil, lost(err)
+		return nil, w.lost(err)
+	}
+}
+
+// wait is the wait for the head of an answer. Whatever becomes of a request that the server was to hold
+// has a name of its own, from the moment on that there is a connection for it.
+type wait struct {
+	request
+	x     *exchange
+	began time.Time
+	limit *time.Timer // ends the exchange; nil if only the context does
+	held  atomic.Bool // there is a connection for a request to be held
+}
+
+// lost is why the exchange failed.
+func (w *wait) lost(err error) error {
+	if !w.held.Load() {
+		return err
+	}
+	return fmt.Errorf("%w (of %v, noticed after %v; an idle time-out on the way, if this goes on): %w",
+		ErrHoldCut, w.hold, time.Since(w.began).Round(time.Millisecond), err)
+}
+
+// expire ends the exchange with a server that has been silent for too long.
+func (w *wait) expire() {
+	patience := w.silence
+	if w.held.Load() {
+		patience += w.hold
+	}
+	w.x.cancel(w.lost(silent(patience)))
+}
+
+// getConn is called when the request needs a connection. That it needs another says that the first, from
+// the pool, turned out to be dead. net/http then sends the request again, without a word, which is as it
+// should be, but for a request that was being held.
+func (w *wait) getConn(string) {
+	if w.held.Load() {
+		w.x.cancel(w.lost(errors.New("the connection was lost")))
+	}
+}
+
+func (w *wait) gotConn(httptrace.GotConnInfo) {
+	if w.hold > 0 && w.limit != nil {
+		w.held.Store(true)
+		w.limit.Reset(w.hold + w.silence)
 	}
 }
 
