@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -45,33 +46,35 @@ func decodePublish(b []byte) (PublishRequest, error) {
 	return w.PublishRequest, nil
 }
 
-// publishWindow is how many publishes of one connection may be under way; more are refused for now.
+// publishWindow is how many publishes of one connection may wait for their turn; more are refused for now.
 const publishWindow = 64
 
 // duplex is what one connection's client publishes. One goroutine listens, so that pings and pongs never
-// wait for a broker; another publishes, one message after the other, so that the log has them in the order
-// in which they were sent.
+// wait for a broker; another, while there is work, publishes one message after the other, so that the log
+// has them in the order in which they were sent.
 type duplex struct {
 	s     *server
 	conn  *websocket.Conn
 	room  string
-	limit int64               // of a frame, in bytes
-	queue chan PublishRequest // closed by listen
-	slots chan struct{}       // one for each publish under way
+	limit int64 // of a frame, in bytes
+
+	workers sync.WaitGroup // one at a time
+
+	mu      sync.Mutex // never held while waiting
+	queue   []PublishRequest
+	working bool
+	settled bool          // nothing more is taken
+	idle    chan struct{} // nil, or closed when the last worker has ended
 }
 
 func newDuplex(s *server, conn *websocket.Conn, room string) *duplex {
-	conn.SetReadLimit(-1) // see read
-	return &duplex{
-		s: s, conn: conn, room: room, limit: int64(2*s.cfg.MaxBody + 4096),
-		queue: make(chan PublishRequest, publishWindow), slots: make(chan struct{}, publishWindow),
-	}
+	conn.SetReadLimit(-1) // see take
+	return &duplex{s: s, conn: conn, room: room, limit: int64(2*s.cfg.MaxBody + 4096)}
 }
 
 // listen reads until the connection or ctx, whose end closes it, does. The first message that is not what
 // it should be ends the service; what follows is dropped.
 func (d *duplex) listen(ctx context.Context, h *heard, end context.CancelCauseFunc) {
-	defer close(d.queue)
 	ended := false
 	for {
 		kind, r, err := d.conn.Reader(ctx)
@@ -80,9 +83,11 @@ func (d *duplex) listen(ctx context.Context, h *heard, end context.CancelCauseFu
 			return
 		}
 		h.mark()
-		if err := d.take(kind, h.reader(r), ended); err != nil {
-			end(err)
-			ended = true
+		if !ended {
+			if err := d.take(ctx, kind, h.reader(r)); err != nil {
+				end(err)
+				ended = true
+			}
 		}
 		// What is left of a message that is too big is read, too, but not kept. The goodbye bounds for how
 		// long. An error comes back from the next Reader.
@@ -91,10 +96,7 @@ func (d *duplex) listen(ctx context.Context, h *heard, end context.CancelCauseFu
 }
 
 // take takes one message. An error is why the connection must end.
-func (d *duplex) take(kind websocket.MessageType, r io.Reader, ended bool) error {
-	if ended {
-		return nil
-	}
+func (d *duplex) take(ctx context.Context, kind websocket.MessageType, r io.Reader) error {
 	b, err := io.ReadAll(io.LimitReader(r, d.limit+1))
 	switch {
 	case err != nil:
@@ -108,24 +110,55 @@ func (d *duplex) take(kind websocket.MessageType, r io.Reader, ended bool) error
 	if err != nil {
 		return fmt.Errorf("%w: %w", errGarbage, err)
 	}
-	select {
-	case d.slots <- struct{}{}:
-		d.queue <- req // it has room for as many as there are slots
-	default:
+	if !d.enqueue(ctx, req) {
 		d.reply(frame{
 			Type: frameNack, ID: req.ID, Status: http.StatusServiceUnavailable, Retry: d.s.cfg.RetryHint,
-			Reason: fmt.Sprintf("busy: %d publishes of this connection are under way, or it ends", publishWindow),
+			Reason: fmt.Sprintf("busy: %d publishes of this connection wait already, or it is about to end", publishWindow),
 		})
 	}
 	return nil
 }
 
-// work publishes what was taken. Nothing is begun after ctx, which ends what is under way.
-func (d *duplex) work(ctx context.Context) {
-	for req := range d.queue {
-		d.reply(d.publish(ctx, req))
-		<-d.slots
+// enqueue takes a publish, if there is room, and has somebody work on it.
+func (d *duplex) enqueue(ctx context.Context, req PublishRequest) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.settled || len(d.queue) == publishWindow {
+		return false
 	}
+	d.queue = append(d.queue, req)
+	if !d.working {
+		d.working = true
+		d.workers.Go(func() { d.work(ctx) })
+	}
+	return true
+}
+
+// work publishes what was taken, until nothing is left. The end of ctx ends what is under way.
+func (d *duplex) work(ctx context.Context) {
+	for {
+		req, ok := d.dequeue()
+		if !ok {
+			return
+		}
+		d.reply(d.publish(ctx, req))
+	}
+}
+
+// dequeue gives the next publish; false if there is none, and the worker is to end.
+func (d *duplex) dequeue() (PublishRequest, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.queue) == 0 {
+		d.queue, d.working = nil, false
+		if d.idle != nil {
+			close(d.idle)
+		}
+		return PublishRequest{}, false
+	}
+	req := d.queue[0]
+	d.queue = d.queue[1:]
+	return req, true
 }
 
 // publish publishes one message, and gives the answer.
@@ -161,15 +194,21 @@ func (d *duplex) publish(ctx context.Context, req PublishRequest) frame {
 // same ID.
 func (d *duplex) reply(f frame) { _ = writeFrames(d.conn, []frame{f}, d.s.cfg.WriteTimeout) }
 
-// settle lets no further publish begin, and waits until those under way are answered, or for the timeout.
+// settle lets no further publish begin, and waits until those taken are answered, or for the timeout.
 func (d *duplex) settle(timeout time.Duration) {
+	d.mu.Lock()
+	d.settled = true
+	if !d.working {
+		d.mu.Unlock()
+		return
+	}
+	idle := make(chan struct{})
+	d.idle = idle
+	d.mu.Unlock()
 	t := time.NewTimer(timeout)
 	defer t.Stop()
-	for range publishWindow {
-		select {
-		case d.slots <- struct{}{}:
-		case <-t.C:
-			return
-		}
+	select {
+	case <-idle:
+	case <-t.C:
 	}
 }

@@ -78,7 +78,6 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub open
 	var up *duplex
 	if s.cfg.Publish != nil {
 		up = newDuplex(s, conn, r.PathValue("room"))
-		helpers.Go(func() { up.work(reading) })
 	}
 	helpers.Go(func() {
 		if up != nil {
@@ -105,6 +104,9 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub open
 	}
 	hangUp()
 	helpers.Wait()
+	if up != nil {
+		up.workers.Wait()
+	}
 }
 
 // listen reads until the connection or ctx, whose end closes it, does: only so are pings, pongs and
