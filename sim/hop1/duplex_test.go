@@ -342,25 +342,35 @@ func TestSlowBrokerBlocksNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(newMemFeed())
 		k := dialTalk(t, newWire(t, duplexServer(t, b, nil)))
+		heard := make(chan string, 1000)
+		closed := make(chan websocket.StatusCode, 1)
+		go func() {
+			for {
+				_, b, err := k.conn.Read(context.Background())
+				if err != nil {
+					closed <- websocket.CloseStatus(err)
+					return
+				}
+				heard <- string(b)
+			}
+		}()
 		hold := make(chan struct{})
 		b.set(func() { b.hold = hold })
 		for i := range publishWindow + 2 { // one is being published, and one is too many
 			k.say(fmt.Sprintf(`{"type":"publish","id":"m%d"}`, i))
 		}
-		require.Contains(t, k.read(), fmt.Sprintf(`"id":"m%d","status":503`, publishWindow+1))
+		require.Contains(t, <-heard, fmt.Sprintf(`"id":"m%d","status":503`, publishWindow+1))
 		b.feed.publish(1)
-		require.Contains(t, k.read(), `"type":"message","cursor":"e1:1"`)
-		pong := make(chan error, 1)
-		go func() { pong <- k.conn.Ping(t.Context()) }()
-		time.AfterFunc(10*time.Second, func() { b.set(func() { b.hold = nil }); close(hold) })
-		acks, next := 0, ""
-		for acks < publishWindow+1 {
-			if next = k.read(); strings.Contains(next, `"ack"`) {
+		require.Contains(t, <-heard, `"type":"message","cursor":"e1:1"`)
+		require.NoError(t, k.conn.Ping(t.Context()))
+		b.set(func() { b.hold = nil })
+		close(hold)
+		for acks := 0; acks < publishWindow+1; {
+			if next := <-heard; strings.Contains(next, `"ack"`) {
 				require.Contains(t, next, fmt.Sprintf(`"id":"m%d"`, acks), "in the order in which they were sent")
 				acks++
 			}
 		}
-		require.NoError(t, <-pong)
 
 		hold2 := make(chan struct{})
 		b.set(func() { b.hold = hold2 })
@@ -372,16 +382,16 @@ func TestSlowBrokerBlocksNothing(t *testing.T) {
 		synctest.Wait()
 		b.set(func() { b.hold = nil })
 		close(hold2)
-		rest := ""
-		for !strings.Contains(rest, "goodbye") {
-			if next = k.read(); !strings.Contains(next, `"message"`) {
-				rest += next
+		var rest []string
+		for len(rest) == 0 || !strings.Contains(rest[len(rest)-1], "goodbye") {
+			if next := <-heard; !strings.Contains(next, `"message"`) {
+				rest = append(rest, next)
 			}
 		}
-		require.Contains(t, rest, `"id":"late","status":503`)
-		require.Contains(t, rest, `"type":"ack","cursor":"e1:67","id":"last"`)
-		_, _, err := k.conn.Read(t.Context())
-		require.Equal(t, websocket.StatusGoingAway, websocket.CloseStatus(err))
+		require.Len(t, rest, 3)
+		require.Contains(t, rest[0], `"id":"late","status":503`)
+		require.Equal(t, `{"type":"ack","cursor":"e1:67","id":"last"}`, rest[1])
+		require.Equal(t, websocket.StatusGoingAway, <-closed)
 	})
 }
 

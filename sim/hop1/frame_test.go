@@ -123,7 +123,7 @@ func FuzzEventStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := &session{room: "r"}
 		s.begin()
-		for ev, err := range sse.Read(bytes.NewReader(body), &sse.ReadConfig{MaxEventSize: minFrame}) {
+		for ev, err := range readEvents(bytes.NewReader(body), minFrame) {
 			if err != nil {
 				return
 			}
