@@ -101,7 +101,7 @@ func (s *wsStream) publish(ctx context.Context, req PublishRequest) (model.Curso
 	}
 	defer s.calls.forget(req.ID, answer)
 	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.idle)
-	err = s.conn.Write(writing, websocket.MessageText, b)
+	err = s.out.during(func() error { return s.conn.Write(writing, websocket.MessageText, b) })
 	cancel()
 	if err != nil {
 		return model.Cursor{}, fmt.Errorf("%w: %w", errLost, err)

@@ -55,6 +55,7 @@ const publishWindow = 64
 type duplex struct {
 	s     *server
 	conn  *websocket.Conn
+	out   *writing
 	room  string
 	limit int64 // of a frame, in bytes
 
@@ -67,9 +68,9 @@ type duplex struct {
 	idle    chan struct{} // nil, or closed when the last worker has ended
 }
 
-func newDuplex(s *server, conn *websocket.Conn, room string) *duplex {
+func newDuplex(s *server, conn *websocket.Conn, out *writing, room string) *duplex {
 	conn.SetReadLimit(-1) // see take
-	return &duplex{s: s, conn: conn, room: room, limit: int64(2*s.cfg.MaxBody + 4096)}
+	return &duplex{s: s, conn: conn, out: out, room: room, limit: int64(2*s.cfg.MaxBody + 4096)}
 }
 
 // listen reads until the connection or ctx, whose end closes it, does. The first message that is not what
@@ -192,7 +193,9 @@ func (d *duplex) publish(ctx context.Context, req PublishRequest) frame {
 
 // reply writes an answer. If that fails the connection is gone, and the client will ask again, with the
 // same ID.
-func (d *duplex) reply(f frame) { _ = writeFrames(d.conn, []frame{f}, d.s.cfg.WriteTimeout) }
+func (d *duplex) reply(f frame) {
+	_ = d.out.during(func() error { return writeFrames(d.conn, []frame{f}, d.s.cfg.WriteTimeout) })
+}
 
 // settle lets no further publish begin, and waits until those taken are answered, or for the timeout.
 func (d *duplex) settle(timeout time.Duration) {

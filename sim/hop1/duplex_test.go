@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -495,5 +496,52 @@ func FuzzDecodePublish(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, req.ID, got.ID)
 		require.Equal(t, string(req.Body), string(got.Body))
+	})
+}
+
+// Goal: both ends write as fast as they can, with pings in between, over a connection that holds
+// nothing: neither waits for the other for ever.
+// Method: big messages to a client that takes its time, which publishes big ones itself; a ping every 5 ms,
+// but never two at the same instant, which are too much for a connection that holds nothing.
+func TestBothWritesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(newMemFeed())
+		l := simtest.Listen()
+		srv := &http.Server{Handler: duplexServer(t, b, func(c *ServerConfig) {
+			c.MaxBody, c.Heartbeat, c.IdleTimeout = 20_000, 5*time.Millisecond, 3*time.Second
+		})}
+		ended := make(chan error, 1)
+		go func() { ended <- srv.Serve(l) }()
+		t.Cleanup(func() {
+			require.NoError(t, srv.Close())
+			require.ErrorIs(t, <-ended, http.ErrServerClosed)
+		})
+		s := &system{feed: b.feed, url: "http://edge", http: &http.Client{Transport: &http.Transport{
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return l.Connect() },
+		}}}
+		rec := newRecorder()
+		c := s.joinClient(t, func(c *ClientConfig) {
+			c.Heartbeat, c.IdleTimeout = 5003*time.Microsecond, 3*time.Second
+			c.Observe = func(e model.Event) {
+				s.rec.observe(e)
+				time.Sleep(2 * time.Millisecond)
+			}
+		})
+		p := onlyOver(c, rec)
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				for j := range 10 {
+					if _, err := p.Publish(t.Context(), "r", fmt.Sprintf("%d-%d", i, j), make([]byte, 20_000)); err != nil {
+						t.Errorf("publish: %v", err)
+					}
+				}
+			})
+		}
+		began := time.Now()
+		wg.Wait()
+		s.rec.await(t, model.Deliver, 200)
+		require.Empty(t, s.rec.of(model.Disconnected))
+		require.Less(t, time.Since(began), 3*time.Second)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -24,6 +25,27 @@ func compression(on bool) websocket.CompressionMode {
 		return websocket.CompressionNoContextTakeover
 	}
 	return websocket.CompressionDisabled
+}
+
+// writing counts the messages that are being written. A ping that comes meanwhile gets no pong: who reads
+// must not wait for who writes. If both ends did, each behind a message that the other does not read
+// because it waits itself, neither would ever go on. The message is a sign of life as good as a pong, and
+// the next ping gets one (RFC 6455 section 5.5.3 lets an endpoint answer the latest ping only).
+type writing struct{ atomic.Int32 }
+
+// during runs a write.
+func (w *writing) during(write func() error) error {
+	w.Add(1)
+	defer w.Add(-1)
+	return write()
+}
+
+// onPing marks a sign of life, and says whether the ping gets its pong.
+func (w *writing) onPing(h *heard) func(context.Context, []byte) bool {
+	return func(context.Context, []byte) bool {
+		h.mark()
+		return w.Load() == 0
+	}
 }
 
 // keepAlive pings the peer every heartbeat until ctx ends, which gives nil, or a ping cannot be
@@ -61,11 +83,11 @@ func pingUntilHeard(ctx context.Context, conn *websocket.Conn, h *heard, idle ti
 
 // serveWebSocket streams one subscription. A dead client is found by keepAlive, within IdleTimeout.
 func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub opened) {
-	h := newHeard()
+	h, out := newHeard(), new(writing)
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the gate has checked the origin
 		CompressionMode:    compression(s.cfg.Compression),
-		OnPingReceived:     func(context.Context, []byte) bool { h.mark(); return true },
+		OnPingReceived:     out.onPing(h),
 		OnPongReceived:     func(context.Context, []byte) { h.mark() },
 	})
 	if err != nil {
@@ -77,7 +99,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub open
 	var helpers sync.WaitGroup
 	var up *duplex
 	if s.cfg.Publish != nil {
-		up = newDuplex(s, conn, r.PathValue("room"))
+		up = newDuplex(s, conn, out, r.PathValue("room"))
 	}
 	helpers.Go(func() {
 		if up != nil {
@@ -93,7 +115,9 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub open
 		}
 	})
 
-	send := func(frames []frame) error { return writeFrames(conn, frames, s.cfg.WriteTimeout) }
+	send := func(frames []frame) error {
+		return out.during(func() error { return writeFrames(conn, frames, s.cfg.WriteTimeout) })
+	}
 	err = s.pump(ctx, sub, send, nil) // the pings are its beats
 	end(err)
 	if bye, ok := s.farewell(ctx, err); ok {
@@ -179,10 +203,12 @@ type wsStream struct {
 	fell   chan error         // errSilent if the server fell silent; closed when the pinging has ended
 	idle   time.Duration
 	calls  calls // publishes under way
+	out    writing
 }
 
 func dialWebSocket(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream, error) {
 	h := newHeard()
+	s := &wsStream{heard: h, fell: make(chan error, 1), idle: cfg.IdleTimeout}
 	conn, resp, err := websocket.Dial(ctx, cfg.roomURL("ws", from), &websocket.DialOptions{
 		HTTPClient:      cfg.HTTP,
 		HTTPHeader:      cfg.Header,
@@ -198,7 +224,7 @@ func dialWebSocket(ctx context.Context, cfg *ClientConfig, from model.Cursor) (s
 	}
 	conn.SetReadLimit(int64(cfg.MaxFrame))
 	live, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &wsStream{conn: conn, heard: h, cancel: cancel, fell: make(chan error, 1), idle: cfg.IdleTimeout}
+	s.conn, s.cancel = conn, cancel
 	h.mark()
 	go func() {
 		defer close(s.fell)
