@@ -6,7 +6,8 @@
 //
 // Start with [Check] and [All]. [NoLoss], [NoDuplicate] and [InOrder] are what a client's application
 // notices, [Linearizable] is about the room's log behind it, and [Conforms] holds a run against the
-// whole specification of a room.
+// whole specification of a room. [LastValue] is for systems that conflate, and is not among [All]: it has
+// to be told what a message's key is.
 //
 // # Determinism
 //

@@ -80,7 +80,7 @@ func (c *ClientConfig) validate() error {
 	}
 	for _, name := range c.Fallback {
 		if _, err := findTransport(name); err != nil {
-			return fmt.Errorf("Fallback: %w", err)
+			return fieldError("Fallback", fmt.Sprintf("unknown %.40q", name), "any of "+strings.Join(Transports(), ", "))
 		}
 	}
 	if err := clientField(&c.HTTP); err != nil {

@@ -348,7 +348,7 @@ func TestClientConfig(t *testing.T) {
 		{"Backoff.Min", func(c *ClientConfig) { c.Backoff.Min = -1 }},
 		{"Backoff.Max", func(c *ClientConfig) { c.Backoff = Backoff{Min: 2, Max: 1} }},
 		{"MaxFrame", func(c *ClientConfig) { c.MaxFrame = 7 }},
-		{"Fallback: Transport: unknown", func(c *ClientConfig) { c.Fallback = []string{"pigeon"} }},
+		{`Fallback: unknown "pigeon"; want any of`, func(c *ClientConfig) { c.Fallback = []string{"pigeon"} }},
 		{`Header: name "a b"`, func(c *ClientConfig) { c.Header = http.Header{"a b": nil} }},
 		{"Header: A with a value", func(c *ClientConfig) { c.Header = http.Header{"A": {"x\ny"}} }},
 		{"Mutant", func(c *ClientConfig) { c.Mutant = "no-clue" }},

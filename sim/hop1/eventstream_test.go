@@ -161,3 +161,18 @@ type pieces struct {
 }
 
 func (p *pieces) Read(b []byte) (int, error) { return p.r.Read(b[:min(len(b), p.n)]) }
+
+// Goal: what readEvents makes good is still to be made good: when the library does it, this fails.
+func TestLibraryDeviates(t *testing.T) {
+	for _, s := range []string{
+		"id: 1\nevent: lonely\n\ndata: x\n\n",
+		"\n\ufeffdata: a mark that is too late\n\ndata: x\n\n",
+	} {
+		var got []sse.Event
+		for ev, err := range sse.Read(strings.NewReader(s), nil) {
+			require.NoError(t, err)
+			got = append(got, ev)
+		}
+		require.NotEqual(t, standardEvents(s), got)
+	}
+}

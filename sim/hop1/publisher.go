@@ -55,7 +55,8 @@ type Publisher struct {
 	// Rand draws the jitter. nil means a generator seeded by crypto/rand.
 	Rand *rand.Rand
 	// Observe gets PublishCall, then PublishOK or PublishUnknown, with all fields but Step and Time,
-	// from the goroutine that publishes. nil means nobody looks.
+	// from the goroutine that publishes; but a PublishOK over Over's connection from that client's, which
+	// receives nothing while it blocks. nil means nobody looks.
 	Observe func(model.Event)
 }
 
@@ -109,12 +110,20 @@ func (p Publisher) Publish(ctx context.Context, room, id string, body []byte) (m
 		return model.Cursor{}, fmt.Errorf("hop1 publisher: %w", err)
 	}
 	url := strings.TrimSuffix(p.BaseURL, "/") + "/rooms/" + room + "/messages"
+	ev := model.Event{Kind: model.PublishCall, Node: p.Name, Room: room, ID: id}
+	published := false
+	acked := func(at model.Cursor) {
+		published = true
+		ok := ev
+		ok.Kind, ok.Epoch, ok.Seq = model.PublishOK, at.Epoch, at.Seq
+		p.Observe(ok)
+	}
 	attempt := func(ctx context.Context) (model.Cursor, error) {
 		ctx, cancel := context.WithTimeout(ctx, p.AttemptTimeout)
 		defer cancel()
 		if p.Over != nil {
 			if ws := p.Over.line.get(); ws != nil {
-				return ws.publish(ctx, req)
+				return ws.publish(ctx, req, acked)
 			}
 		}
 		return p.post(ctx, url, payload)
@@ -125,7 +134,6 @@ func (p Publisher) Publish(ctx context.Context, room, id string, body []byte) (m
 		defer cancel()
 	}
 
-	ev := model.Event{Kind: model.PublishCall, Node: p.Name, Room: room, ID: id}
 	p.Observe(ev)
 	at, err := p.insist(ctx, attempt)
 	if err != nil {
@@ -133,8 +141,9 @@ func (p Publisher) Publish(ctx context.Context, room, id string, body []byte) (m
 		p.Observe(ev)
 		return model.Cursor{}, fmt.Errorf("publish %.40q: %w", id, err)
 	}
-	ev.Kind, ev.Epoch, ev.Seq = model.PublishOK, at.Epoch, at.Seq
-	p.Observe(ev)
+	if !published {
+		acked(at)
+	}
 	return at, nil
 }
 

@@ -25,8 +25,7 @@ type ServerConfig struct {
 	// longer than Heartbeat and the longest round trip together. 0 means three heartbeats.
 	IdleTimeout time.Duration
 	// WriteTimeout is how long a client may take to accept one frame. 0 means 3 s. For WebSocket clients
-	// more than IdleTimeout, or 5 s, makes no difference: pongs wait behind the frame and, behind the
-	// first pong, so does all reading.
+	// more than IdleTimeout, or 5 s, makes no difference: the server's own pings wait behind the frame.
 	WriteTimeout time.Duration
 	// RetryHint, unless 0, asks clients to stay away this long when the server drains. It is at most
 	// one minute, and cut to whole milliseconds.
@@ -102,7 +101,7 @@ const defaultMaxBody = 64 << 10
 //
 // A connection ends when its client leaves or falls silent, when the request's context ends, or when
 // the feed ends it; its subscription is closed last, after the goodbye, for which even a client that
-// takes nothing any more can need no more than three WriteTimeouts. [http.Server.Shutdown] does not
+// takes nothing any more can need no more than three WriteTimeouts, and one more if it publishes. [http.Server.Shutdown] does not
 // wait for WebSocket connections, which are hijacked, nor end the others: to drain a server, let the
 // feed answer [ErrDraining], and wait until it has no open subscriptions. Ending the [http.Server]'s
 // BaseContext has the same effect on its connections.
