@@ -108,7 +108,7 @@ func TestPublishOverConnections(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		var running, publishing sync.WaitGroup
-		const clients, each = 4, 40
+		const clients, each = 4, 25
 		auth := http.Header{"Authorization": {"alice"}}
 		for i := range clients {
 			name := fmt.Sprintf("c%d", i)

@@ -84,8 +84,9 @@ func (d *duplex) listen(ctx context.Context, h *heard, end context.CancelCauseFu
 			return
 		}
 		h.mark()
+		r = &ending{r: h.reader(r)}
 		if !ended {
-			if err := d.take(ctx, kind, h.reader(r)); err != nil {
+			if err := d.take(ctx, kind, r); err != nil {
 				end(err)
 				ended = true
 			}
@@ -94,6 +95,21 @@ func (d *duplex) listen(ctx context.Context, h *heard, end context.CancelCauseFu
 		// long. An error comes back from the next Reader.
 		_, _ = io.Copy(io.Discard, r)
 	}
+}
+
+// ending is a reader that keeps to its end. The library's must not be read again after that: what it
+// decompresses with is in other hands then.
+type ending struct {
+	r   io.Reader
+	err error
+}
+
+func (e *ending) Read(p []byte) (n int, err error) {
+	if e.err != nil {
+		return 0, e.err
+	}
+	n, e.err = e.r.Read(p)
+	return n, e.err
 }
 
 // take takes one message. An error is why the connection must end.
