@@ -38,48 +38,52 @@ func TestShare(t *testing.T) {
 // Goal: the clients of a draining server come back spread over the window, not in a herd, and lose nothing.
 // Method: 40 clients, one drain; the times between goodbye and return, and what each got.
 func TestDrainSpreadsReconnects(t *testing.T) {
-	inEveryBubble(t, func(t *testing.T, tr string) {
-		const clients, hint, window = 40, time.Second, 20 * time.Second
-		feed := newMemFeed()
-		h, err := Handler(ServerConfig{Feed: feed, RetryHint: hint, RetrySpread: window})
-		require.NoError(t, err)
-		w := newWire(t, h)
-		var all []*system
-		for i := range clients {
-			s := &system{feed: feed, url: w.url, http: w.client}
-			s.join(t, tr, func(c *ClientConfig) {
-				c.Backoff = Backoff{Min: 10 * time.Millisecond, Max: 20 * time.Millisecond}
-				c.Rand = rand.New(rand.NewPCG(uint64(i), 0))
-			})
-			all = append(all, s)
-		}
-		feed.publish(3)
-		for _, s := range all {
-			s.rec.await(t, model.Deliver, 3)
-		}
-		drained := time.Now()
-		feed.fail(ErrDraining)
-		feed.publish(3)
-		var back []time.Duration
-		for _, s := range all {
-			s.rec.await(t, model.Deliver, 6)
-			back = append(back, s.rec.when(model.Connected).Sub(drained))
-			require.Equal(t, simtest.UpTo(1, 6), s.rec.seqs())
-			require.Empty(t, s.rec.of(model.Discontinuity))
-			require.Equal(t, "goodbye from the server: draining", s.rec.of(model.Disconnected)[0].Note)
-		}
-		slices.Sort(back)
-		const jitter = 10 * time.Millisecond
-		require.GreaterOrEqual(t, back[0], hint)
-		require.Less(t, back[clients-1], hint+window+jitter)
-		for i := 1; i < clients; i++ {
-			require.LessOrEqual(t, back[i]-back[i-1], 2*window/clients+jitter)
-		}
-		require.LessOrEqual(t, back[0]-hint, 2*window/clients)
-		synctest.Wait()
-		open, _ := feed.subscriptions()
-		require.Equal(t, clients, open)
-	})
+	for _, tr := range []string{"sse", "ws"} {
+		t.Run(tr, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { drainSpreads(t, tr) }) })
+	}
+}
+
+func drainSpreads(t *testing.T, tr string) {
+	const clients, hint, window = 40, time.Second, 20 * time.Second
+	feed := newMemFeed()
+	h, err := Handler(ServerConfig{Feed: feed, RetryHint: hint, RetrySpread: window})
+	require.NoError(t, err)
+	w := newWire(t, h)
+	var all []*system
+	for i := range clients {
+		s := &system{feed: feed, url: w.url, http: w.client}
+		s.join(t, tr, func(c *ClientConfig) {
+			c.Backoff = Backoff{Min: 10 * time.Millisecond, Max: 20 * time.Millisecond}
+			c.Rand = rand.New(rand.NewPCG(uint64(i), 0))
+		})
+		all = append(all, s)
+	}
+	feed.publish(3)
+	for _, s := range all {
+		s.rec.await(t, model.Deliver, 3)
+	}
+	drained := time.Now()
+	feed.fail(ErrDraining)
+	feed.publish(3)
+	var back []time.Duration
+	for _, s := range all {
+		s.rec.await(t, model.Deliver, 6)
+		back = append(back, s.rec.when(model.Connected).Sub(drained))
+		require.Equal(t, simtest.UpTo(1, 6), s.rec.seqs())
+		require.Empty(t, s.rec.of(model.Discontinuity))
+		require.Equal(t, "goodbye from the server: draining", s.rec.of(model.Disconnected)[0].Note)
+	}
+	slices.Sort(back)
+	const jitter = 10 * time.Millisecond
+	require.GreaterOrEqual(t, back[0], hint)
+	require.Less(t, back[clients-1], hint+window+jitter)
+	for i := 1; i < clients; i++ {
+		require.LessOrEqual(t, back[i]-back[i-1], 2*window/clients+jitter)
+	}
+	require.LessOrEqual(t, back[0]-hint, 2*window/clients)
+	synctest.Wait()
+	open, _ := feed.subscriptions()
+	require.Equal(t, clients, open)
 }
 
 // Goal: without a spread they do come back together: it is the spread that the test above sees.
