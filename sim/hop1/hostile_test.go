@@ -19,9 +19,9 @@ import (
 
 // Tests of what any peer at all may send, from the first byte of the connection on.
 
-// hostile sends bytes to a server with everything turned on, waits a while, and closes the connection. It gives
-// what the server sent. The server must not have panicked, and must be left with nothing.
-func hostile(t *testing.T, input []byte) (output []byte) {
+// hostile sends bytes to a server with everything turned on, in parts a second apart, waits a while, and closes
+// the connection. It gives what the server sent. The server must not have panicked, and must be left with nothing.
+func hostile(t *testing.T, input ...[]byte) (output []byte) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := newMemFeed()
 		feed.publish(3)
@@ -43,7 +43,12 @@ func hostile(t *testing.T, input []byte) (output []byte) {
 			out, _ := io.ReadAll(conn) // ends one way or the other
 			read <- out
 		}()
-		go func() { _, _ = conn.Write(input) }() // the server may not take all of it
+		go func() {
+			for _, part := range input {
+				_, _ = conn.Write(part) // the server may not take all of it
+				time.Sleep(time.Second)
+			}
+		}()
 		time.Sleep(4 * time.Second)
 		feed.publish(1)
 		time.Sleep(time.Second)
@@ -92,7 +97,7 @@ func TestHostileReaches(t *testing.T) {
 	out = hostile(t, append([]byte(upgrade), wsFrame(0x81, `{"type":"publish","id":"a"}`)...))
 	require.Contains(t, string(out), "101 Switching Protocols")
 	require.Contains(t, string(out), `{"type":"ack","cursor":"e1:4","id":"a"}`)
-	out = hostile(t, append([]byte(upgrade), wsFrame(0x89, "ping")...))
+	out = hostile(t, []byte(upgrade), wsFrame(0x89, "ping"))
 	require.Contains(t, string(out), "\x8a\x04ping", "a pong")
 }
 
