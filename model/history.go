@@ -67,6 +67,10 @@ const (
 // was told to stop. Counts and figures of lost connections leave it out.
 const NoteStopped = "client stopped"
 
+// NoteConflated stands in the Note of a [Discontinuity] that skips only messages with a later one of the
+// same key: a slow consumer is given the latest values alone. It is owed these, but not what is skipped.
+const NoteConflated = "conflated"
+
 // Event is one entry of a [History].
 type Event struct {
 	// Step numbers the world's steps from 1 and never ties: it is the total order of a run.

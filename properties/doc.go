@@ -10,7 +10,8 @@
 // [Staleness] and [Reconnect] those of time. [Linearizable] is about the room's log behind it, and its
 // like about other shared objects; [NoZombie], [BoundedQueue], [FanoutBound], [MinimalMovement] and
 // [DualDelivery] are about the servers, and need events that only some worlds record. [Conforms] holds
-// a run against the whole specification.
+// a run against the whole specification. [LastValue] is for systems that conflate; it has to be told what
+// a message's key is.
 //
 // # Determinism
 //

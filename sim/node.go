@@ -171,13 +171,17 @@ func (n *Node) HTTPClient() *http.Client {
 const serveGrace = 5 * time.Second
 
 // Serve runs an HTTP server on an address such as ":80" until ctx ends; then it lets requests under
-// way finish, for at most 5 s. The requests' contexts end with ctx.
+// way finish, for at most 5 s. The requests' contexts end with ctx. A handler with a method
+// Configure(*http.Server) sets up its server.
 func (n *Node) Serve(ctx context.Context, address string, handler http.Handler) error {
 	l, err := n.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return ctx }}
+	if h, ok := handler.(interface{ Configure(*http.Server) }); ok {
+		h.Configure(server)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	select {

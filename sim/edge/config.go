@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/hop1"
 	"github.com/twohop/twohop/sim/hop2"
 )
 
@@ -16,8 +17,15 @@ type Config struct {
 	Strategy hop2.Strategy
 
 	// QueueLimit is how many messages a client may be behind, a gap that it is yet to be told of counting
-	// as one. One more, and it is disconnected as a slow consumer. 0 means 256.
+	// as one. One more, and it is a slow consumer. 0 means 256.
 	QueueLimit int
+	// Slow is what happens to a slow consumer. "" means [Disconnect].
+	Slow SlowPolicy
+	// Key gives what a message is about, for [Conflate]: a later message of the same key makes it
+	// worthless. "" is a key like any other. It is called once for each message, and must not block.
+	Key func(model.Message) string
+	// KeyLimit is for how many keys of a room the latest message is kept for Conflate. 0 means 4096.
+	KeyLimit int
 	// History is how many of a room's latest messages are kept, so that clients resume without asking
 	// hop 2. At least QueueLimit are kept in any case. 0 means 128.
 	History int
@@ -31,8 +39,13 @@ type Config struct {
 	// they have patience for. 0 means 3 s.
 	OpenTimeout, PublishTimeout time.Duration
 
-	// Heartbeat, IdleTimeout, WriteTimeout, Hold and RetryHint are those of [hop1.ServerConfig].
-	Heartbeat, IdleTimeout, WriteTimeout, Hold, RetryHint time.Duration
+	// Heartbeat, IdleTimeout, WriteTimeout, Hold, RetryHint, RetrySpread and UserTimeout are those of
+	// [hop1.ServerConfig].
+	Heartbeat, IdleTimeout, WriteTimeout, Hold, RetryHint, RetrySpread, UserTimeout time.Duration
+	// Compression is that of [hop1.ServerConfig].
+	Compression bool
+	// Guard says whom the server lets in, to subscribe or to publish.
+	Guard hop1.Guard
 }
 
 // validate checks the configuration and fills in defaults. The fields that are hop 1's are checked
@@ -41,6 +54,16 @@ func (c *Config) validate() error {
 	if c.Strategy == nil {
 		return fieldError("Strategy", nil, "a hop2.Strategy")
 	}
+	if err := c.Slow.validate(); err != nil {
+		return err
+	}
+	if c.Slow == "" {
+		c.Slow = Disconnect
+	}
+	if (c.Slow == Conflate) != (c.Key != nil) {
+		return fieldError("Key", map[bool]string{true: "nil", false: "a function"}[c.Key == nil],
+			fmt.Sprintf("one with Slow %q, and only with it; Slow is %q", Conflate, c.Slow))
+	}
 	for _, f := range []struct {
 		name             string
 		value            *int
@@ -48,6 +71,7 @@ func (c *Config) validate() error {
 	}{
 		{"QueueLimit", &c.QueueLimit, 256, 1 << 24},
 		{"History", &c.History, 128, 1 << 24},
+		{"KeyLimit", &c.KeyLimit, 4096, 1 << 24},
 		{"MaxBody", &c.MaxBody, 64 << 10, model.MaxBodyLen},
 	} {
 		if *f.value < 0 || *f.value > f.limit {

@@ -5,6 +5,11 @@
 // cache of recent messages, however many clients read it. A client has no goroutine and no queue of its
 // own here, only a position in the room's cache; how far it is behind is its queue.
 //
+// A client that is too far behind is a slow consumer, and its [SlowPolicy] says what becomes of it: it is
+// disconnected and resumes, or skips what is oldest, or what has a later message of the same key. The first
+// loses nothing. The others tell the client what it skips, so that properties judge them by what was
+// announced: NoLoss forgives that, and LastValue holds the last to its promise.
+//
 // Start with [New] and [Server.Handler].
 //
 // # Determinism
@@ -17,5 +22,6 @@
 // # Limitations
 //
 // A client that resumes from beyond the cache has its whole backlog in memory until it is sent, at most
-// what hop 2 keeps.
+// what hop 2 keeps. With Conflate a room keeps up to KeyLimit messages more, from when it opened, and a
+// slow consumer that many references. Policies are the server's, not a client's.
 package edge

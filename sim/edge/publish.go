@@ -47,6 +47,21 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// publishOver publishes for a client that is connected.
+func (s *Server) publishOver(ctx context.Context, m model.Message) (model.Cursor, error) {
+	if !s.begin() {
+		return model.Cursor{}, hop1.ErrDraining
+	}
+	defer s.tasks.Done()
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.PublishTimeout)
+	defer cancel()
+	at, err := s.cfg.Strategy.Publish(ctx, m)
+	if errors.Is(err, hop2.ErrInvalid) {
+		err = fmt.Errorf("%w: %w", hop1.ErrRejected, err)
+	}
+	return at, err
+}
+
 // tryLater answers 503, with the configured retry hint in whole seconds, one at least.
 func (s *Server) tryLater(w http.ResponseWriter, err error) {
 	seconds := max(1, (s.cfg.RetryHint+time.Second-1)/time.Second)

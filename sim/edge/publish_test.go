@@ -156,12 +156,7 @@ func TestEndToEnd(t *testing.T) {
 		a, b := w.edge(t, func(c *Config) { c.Name = "a" }), w.edge(t, func(c *Config) { c.Name = "b" })
 		hc := w.serve(t, a, "a:80")
 		w.serve(t, b, "b:80")
-		moved := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, n, addr string) (net.Conn, error) {
-			if a.alive.Err() != nil {
-				addr = "b:80" // as a balancer would
-			}
-			return w.net.dial(ctx, n, addr)
-		}}}
+		moved := &http.Client{Transport: &http.Transport{DialContext: movingDial(w, a)}}
 		t.Cleanup(moved.CloseIdleConnections)
 		const messages, clients = 60, 8
 		run := startClients(t, clients, messages, "http://a:80", moved)
@@ -182,6 +177,16 @@ func TestEndToEnd(t *testing.T) {
 		}
 		run.check(t)
 	})
+}
+
+// movingDial dials edge a until that drains, then edge b, as a balancer would.
+func movingDial(w *world, a *Server) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if a.alive.Err() != nil {
+			addr = "b:80"
+		}
+		return w.net.dial(ctx, network, addr)
+	}
 }
 
 // clientRun is some clients, and what they observed.

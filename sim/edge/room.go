@@ -107,6 +107,9 @@ func (rm *room) restart(at model.Cursor, why string) {
 	before := rm.now
 	rm.now = newStretch(at, max(rm.srv.cfg.History, rm.srv.cfg.QueueLimit))
 	rm.now.why = why
+	if key := rm.srv.cfg.Key; key != nil {
+		rm.now.digest = newDigest(at.Seq, key, rm.srv.cfg.KeyLimit)
+	}
 	if before == nil {
 		close(rm.ready)
 	} else {

@@ -26,6 +26,9 @@ type Server struct {
 	clients  int
 	upstream int
 	high     int // greatest lag in rooms that are closed
+
+	slowMu sync.Mutex // taken last
+	slow   SlowStats
 }
 
 // Stats is a snapshot of what a [Server] does.
@@ -37,6 +40,8 @@ type Stats struct {
 	Upstreams int
 	// QueueHigh is how far any client was ever behind, in messages.
 	QueueHigh int
+	// Slow is what became of slow consumers.
+	Slow SlowStats
 }
 
 // New makes a server. The error names the field that is wrong.
@@ -47,25 +52,46 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, rooms: map[string]*room{}, idle: make(chan struct{})}
 	streams, err := hop1.Handler(hop1.ServerConfig{
 		Feed: s, Name: cfg.Name, Heartbeat: cfg.Heartbeat, IdleTimeout: cfg.IdleTimeout,
-		WriteTimeout: cfg.WriteTimeout, Hold: cfg.Hold, RetryHint: cfg.RetryHint,
+		WriteTimeout: cfg.WriteTimeout, Hold: cfg.Hold,
+		RetryHint: cfg.RetryHint, RetrySpread: cfg.RetrySpread, UserTimeout: cfg.UserTimeout,
+		Compression: cfg.Compression, Guard: cfg.Guard, Publish: s.publishOver, MaxBody: cfg.MaxBody,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("edge: %w", err)
 	}
+	gate, err := hop1.NewGate(cfg.Guard, cfg.RetryHint)
+	if err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
+	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /rooms/{room}/messages", s.servePublish)
+	mux.Handle("POST /rooms/{room}/messages", gate.Protect(http.HandlerFunc(s.servePublish)))
+	mux.HandleFunc("OPTIONS /rooms/{room}/messages", gate.Preflight)
 	mux.Handle("/", streams)
-	s.handler = mux
+	s.handler = handler{mux, streams}
 	s.alive, s.drain = context.WithCancel(context.Background())
 	return s, nil
 }
 
-// Handler serves subscriptions, as [hop1.Handler] says, and
+// handler is an endpoint server's.
+type handler struct {
+	http.Handler
+	streams http.Handler
+}
+
+// Configure sets up the handler's server; see [hop1.Configure].
+func (h handler) Configure(srv *http.Server) {
+	if c, ok := h.streams.(interface{ Configure(*http.Server) }); ok {
+		c.Configure(srv)
+	}
+}
+
+// Handler serves subscriptions, as [hop1.Handler] says, with publishing over WebSocket connections, and
 //
 //	POST /rooms/{room}/messages   a [hop1.PublishRequest] in JSON
 //
 // which is answered with 200 and a [hop1.PublishReply], with 400 and a sentence if it cannot be
-// published, or with 503 and a Retry-After if the broker is out of reach or the server drains.
+// published, or with 503 and a Retry-After if the broker is out of reach or the server drains. The
+// [hop1.Guard] is the same for all.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Shutdown drains the server: from now on it refuses subscriptions and publishes, and every open
@@ -96,6 +122,7 @@ func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Stats{Clients: s.clients, Rooms: len(s.rooms), Upstreams: s.upstream, QueueHigh: s.high}
+	s.countSlow(func(slow *SlowStats) { st.Slow = *slow })
 	for _, rm := range s.rooms {
 		st.QueueHigh = max(st.QueueHigh, rm.greatestLag())
 	}

@@ -18,6 +18,8 @@ type stretch struct {
 	ended   bool          // nothing will be appended any more
 	next    *stretch      // what goes on after a gap; nil if nothing does, or not yet
 	why     string        // the gap before this stretch
+
+	digest *digest // nil unless slow consumers are to be given the latest of each key
 }
 
 func newStretch(at model.Cursor, keep int) *stretch {
@@ -32,6 +34,9 @@ func (s *stretch) position() model.Cursor { return model.Cursor{Epoch: s.epoch, 
 
 // append adds messages, which continue the stretch, and wakes those who wait.
 func (s *stretch) append(msgs []model.Message) {
+	if s.digest != nil {
+		s.digest.add(msgs)
+	}
 	s.msgs = append(s.msgs, msgs...)
 	s.last = msgs[len(msgs)-1].Seq
 	if drop := len(s.msgs) - s.keep; drop > 0 {

@@ -22,6 +22,9 @@ type subscription struct {
 	on      *stretch
 	at      uint64          // the client has, or will get from its backlog, all up to here
 	backlog []model.Message // to be replayed first; not counted as its queue
+	extract []model.Message // the latest of each key, to be given before the stretch goes on; see conflate
+	slow    bool            // it was counted as disconnected
+	told    uint64          // up to where the client has been told what the extract leaves out
 }
 
 // Open subscribes one client to a room. What the client missed is replayed from the room's cache or,
@@ -216,8 +219,11 @@ func (sub *subscription) take() (b hop1.Batch, changed <-chan struct{}, err erro
 		b.Messages, sub.backlog = sub.backlog, nil
 		return b, nil, nil
 	}
+	if len(sub.extract) > 0 {
+		return sub.takeExtract(), nil, nil
+	}
 	if lag := rm.lag(sub); lag > uint64(rm.srv.cfg.QueueLimit) {
-		return b, nil, fmt.Errorf("%w: %d messages behind", hop1.ErrSlowConsumer, lag)
+		return sub.overflow(lag)
 	}
 	for {
 		msgs, kept := sub.on.since(sub.at)

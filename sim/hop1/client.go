@@ -25,8 +25,21 @@ type ClientConfig struct {
 	BaseURL string
 	// Transport is one of [Transports].
 	Transport string
-	// HTTP makes the connections. Its Timeout must be 0. nil means http.DefaultClient.
+	// Fallback are the transports to go on with, in turn, if this one does not get through: if what
+	// the server sends is held back ([ErrBuffered]), or an upgrade to WebSocket is refused with 426, as
+	// when a proxy strips it. It is for as long as the client lives. Without, it tries for ever.
+	Fallback []string
+	// HTTP makes the connections. Its Timeout must be 0. Its Jar, if there is one, sends cookies along, and
+	// its Transport may add credentials that change. nil means http.DefaultClient.
 	HTTP *http.Client
+	// Header is sent with every opening request, such as an Authorization.
+	Header http.Header
+	// StopWhenDenied ends Run with the error when the server answers 401 ([ErrUnauthorized]) or 403
+	// ([ErrForbidden]). Otherwise the client comes again, as credentials may be renewed meanwhile, but not
+	// before Backoff.Max, to which the jitter is added.
+	StopWhenDenied bool
+	// Compression asks WebSocket servers for permessage-deflate, for messages from half a kilobyte.
+	Compression bool
 
 	// Heartbeat is how often the client pings a WebSocket server. 0 means 1 s.
 	Heartbeat time.Duration
@@ -72,7 +85,15 @@ func (c *ClientConfig) validate() error {
 	if _, err := baseField(c.BaseURL); err != nil {
 		return err
 	}
+	for _, name := range c.Fallback {
+		if _, err := findTransport(name); err != nil {
+			return fieldError("Fallback", fmt.Sprintf("unknown %.40q", name), "any of "+strings.Join(Transports(), ", "))
+		}
+	}
 	if err := clientField(&c.HTTP); err != nil {
+		return err
+	}
+	if err := headerField(c.Header); err != nil {
 		return err
 	}
 	if err := livenessFields(&c.Heartbeat, &c.IdleTimeout); err != nil {
@@ -119,7 +140,9 @@ func (c *ClientConfig) roomURL(path string, from model.Cursor) string {
 type Client struct {
 	cfg       ClientConfig
 	transport transport
+	fallback  []string // what is left of it
 	session   session
+	line      line
 }
 
 // NewClient checks the configuration. The error names the field that is wrong.
@@ -131,11 +154,11 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hop1 client: %w", err)
 	}
-	return &Client{cfg: cfg, transport: t, session: session{room: cfg.Room, mutant: cfg.Mutant}}, nil
+	return &Client{cfg: cfg, transport: t, fallback: cfg.Fallback, session: session{room: cfg.Room, mutant: cfg.Mutant}}, nil
 }
 
 // Run keeps the client connected until ctx ends, and returns ctx's error, with why the last connection
-// failed or ended before that, if one did. Whatever it started has ended by then. Called again after
+// failed or ended before that, if one did; or, if it is to StopWhenDenied, why it was. Whatever it started has ended by then. Called again after
 // that it resumes; it must not be called while it runs.
 func (c *Client) Run(ctx context.Context) error {
 	var last error
@@ -148,7 +171,15 @@ func (c *Client) Run(ctx context.Context) error {
 			failures = 0
 		}
 		last = err
-		if pause(ctx, c.cfg.Backoff.delay(c.cfg.Rand, failures, hintOf(err))) != nil {
+		hint := hintOf(err)
+		if denied(err) {
+			if c.cfg.StopWhenDenied {
+				return err
+			}
+			hint = max(hint, c.cfg.Backoff.Max)
+		}
+		c.fallBack(err)
+		if pause(ctx, c.cfg.Backoff.delay(c.cfg.Rand, failures, hint)) != nil {
 			return stopped(ctx, last)
 		}
 	}
@@ -170,7 +201,9 @@ func (c *Client) connection(ctx context.Context) (healthy bool, err error) {
 	}
 	defer st.close()
 	since := time.Now()
+	c.line.connect(st)
 	delivered, err := c.stream(ctx, st, peer)
+	c.line.disconnect(err)
 	note := err.Error()
 	if ctx.Err() != nil {
 		note = model.NoteStopped
@@ -254,6 +287,22 @@ type statusError struct {
 }
 
 func (e *statusError) Error() string { return fmt.Sprintf("refused with %d: %s", e.code, e.body) }
+
+// Unwrap names the refusals that credentials would change.
+func (e *statusError) Unwrap() error {
+	switch e.code {
+	case http.StatusUnauthorized:
+		return ErrUnauthorized
+	case http.StatusForbidden:
+		return ErrForbidden
+	}
+	return nil
+}
+
+// denied tells whether a connection was refused for who asked.
+func denied(err error) bool {
+	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrForbidden)
+}
 
 // refusal reads why a request was refused. It does not close the body.
 func refusal(resp *http.Response) *statusError {

@@ -378,6 +378,9 @@ func TestClientConfig(t *testing.T) {
 		{"Hold: -1ns; want 0 (meaning 25s), or 1ms to 1h", func(c *ClientConfig) { c.Hold = -1 }},
 		{"Hold", func(c *ClientConfig) { c.Hold = 2 * time.Hour }},
 		{"MaxFrame", func(c *ClientConfig) { c.MaxFrame = 7 }},
+		{`Fallback: unknown "pigeon"; want any of`, func(c *ClientConfig) { c.Fallback = []string{"pigeon"} }},
+		{`Header: name "a b"`, func(c *ClientConfig) { c.Header = http.Header{"a b": nil} }},
+		{"Header: A with a value", func(c *ClientConfig) { c.Header = http.Header{"A": {"x\ny"}} }},
 		{"Mutant", func(c *ClientConfig) { c.Mutant = "no-clue" }},
 	}
 	for i, c := range cases {

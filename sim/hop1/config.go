@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 func fieldError(field string, value any, want string) error {
@@ -46,6 +48,21 @@ func baseField(base string) (*url.URL, error) {
 		return nil, fieldError("BaseURL", fmt.Sprintf("%.80q", base), `http or https with a host and no query, such as "http://edge:8080"`)
 	}
 	return u, nil
+}
+
+// headerField rejects a header that cannot be sent.
+func headerField(h http.Header) error {
+	for name, values := range h {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return fieldError("Header", fmt.Sprintf("name %.80q", name), "a token (RFC 9110 section 5.1)")
+		}
+		for _, v := range values {
+			if !httpguts.ValidHeaderFieldValue(v) {
+				return fieldError("Header", fmt.Sprintf("%s with a value that is not to be sent", name), "no control characters (RFC 9110 section 5.5)")
+			}
+		}
+	}
+	return nil
 }
 
 // clientField fills in the HTTP client, and rejects one with a timeout of its own: it would cut a

@@ -15,8 +15,12 @@
 // mid-stream. Only if the anchor is the one message that is no longer kept is the epoch taken for proof.
 //
 // A silent peer is found, and what it held is freed, by the client within IdleTimeout of the last byte
-// it heard, and by the WebSocket server within IdleTimeout of the last frame. Both send something
-// every Heartbeat, so that only a dead peer is silent.
+// it heard, by the WebSocket server within IdleTimeout of the last frame, and by the SSE server, if
+// [Configure] set up its http.Server and TCP has the option, within Heartbeat, UserTimeout and one
+// retransmission's wait. Both ends send something every Heartbeat, so that only a dead peer is silent.
+//
+// A [Guard] says whom a server lets in: by credentials, by the origin of a browser's page, and by number.
+// A server that drains spreads its clients' return over RetrySpread.
 //
 // Polling has no heartbeats: a request that is not answered is the sign. A polling client finds a dead
 // server within a tenth more than its Interval, and IdleTimeout; a long-polling one within Hold and
@@ -31,11 +35,11 @@
 // and draws from the [ClientConfig]'s Rand, so that it runs in a testing/synctest bubble over
 // connections made there.
 //
-// # Limitations
+// Not to be reproduced is what one packet decides between two goroutines: which of several HTTP/2 streams
+// that it wakes runs first, and whether a ping that it carries is answered, if it also ends a wait of the
+// sender's own message for room. What clients see does not depend on either.
 //
-// An SSE server writes and hears nothing back: it finds a half-open client only when the connection's
-// send buffer has filled and a write has waited for WriteTimeout, or when TCP gives up. Set a TCP user
-// timeout where that matters. WebSocket needs HTTP/1.1, and clients leave without a closing handshake.
+// # Limitations
 //
 // Between polls a server cannot tell a client that is dead from one that waits. What it may hold for
 // either is for others to bound: the connection for http.Server's IdleTimeout (none by default), which
@@ -43,5 +47,14 @@
 // last client. The queue of a polling client is the log: one that is too slow finds its cursor out of
 // history.
 //
-// Pages of other origins are not served: there is no CORS, and WebSocket checks Origin.
+// Where TCP has no user timeout (package net but on Linux, netsim's Stream fidelity, pipes), an SSE server,
+// which writes and hears nothing back, finds a half-open client only when the connection's send buffer has
+// filled and a write has waited for WriteTimeout, or when TCP gives up. Behind a proxy it finds the proxy.
+//
+// WebSocket needs HTTP/1.1, and clients leave without a closing handshake. A ping that arrives while a
+// message is being written gets no pong; the next one does. What one connection publishes is appended one
+// message after the other, in the order sent, but for what was refused because too much waited already.
+//
+// A proxy that buffers is told from a server that hangs only by whether the answer began ([ErrBuffered]).
+// CORS answers name the origins of the [Guard] only; there is no wildcard.
 package hop1

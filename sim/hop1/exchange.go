@@ -125,11 +125,21 @@ func (s *server) gather(ctx context.Context, a *polled, sub opened, tags string,
 			}
 			return err
 		}
+		before := a.news
 		if err := a.take(b, sub, start, tags); err != nil {
 			return err
 		}
+		if a.news && !before && hold > 0 {
+			if err := pause(ctx, linger); err != nil {
+				return err
+			}
+		}
 	}
 }
+
+// linger is how long a held request goes on waiting once there is news: what comes at one instant shall be
+// in one answer, whichever of the goroutines that it wakes runs first.
+const linger = 50 * time.Microsecond
 
 // take adds a batch to the answer.
 func (a *polled) take(b Batch, sub opened, start Start, tags string) error {

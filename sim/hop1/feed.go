@@ -18,6 +18,8 @@ var (
 	ErrDraining = errors.New("draining: the server is going away")
 	// ErrClosed: the subscription is closed, or its source is.
 	ErrClosed = errors.New("subscription closed")
+	// ErrRejected: the message can never be published. Only [ServerConfig]'s Publish returns it.
+	ErrRejected = errors.New("message rejected")
 	// ErrNoRoom: there is no such room and there will be none. Only [Feed.Open] returns it.
 	ErrNoRoom = errors.New("no such room")
 )

@@ -27,6 +27,11 @@ const (
 	// frameGoodbye is the last frame: the server closes next. Reason says why; Retry, unless 0, is how
 	// long the client should stay away.
 	frameGoodbye frameType = "goodbye"
+	// frameAck answers a publish over the connection: the message ID stands at Cursor.
+	frameAck frameType = "ack"
+	// frameNack answers a publish that failed, with what would have been the Status of an HTTP answer. If
+	// it is 500 or more the client may try again, after Retry.
+	frameNack frameType = "nack"
 )
 
 // frame is the unit that transports carry from server to client.
@@ -39,6 +44,8 @@ type frame struct {
 	Message    *model.Message
 	Reason     string
 	Retry      time.Duration // whole milliseconds on the wire
+	ID         string        // of the message that is answered for
+	Status     int
 }
 
 // wireFrame is a frame's JSON form, the same for every transport.
@@ -52,6 +59,8 @@ type wireFrame struct {
 	Message  *model.Message `json:"message,omitempty"`
 	Reason   string         `json:"reason,omitempty"`
 	RetryMS  int64          `json:"retry_ms,omitempty"`
+	ID       string         `json:"id,omitempty"`
+	Status   int            `json:"status,omitempty"`
 }
 
 // encodeFrame gives the JSON form of a frame, on one line.
@@ -64,6 +73,8 @@ func encodeFrame(f frame) ([]byte, error) {
 		Message: f.Message,
 		Reason:  f.Reason,
 		RetryMS: f.Retry.Milliseconds(),
+		ID:      f.ID,
+		Status:  f.Status,
 	}
 	if f.Anchorless {
 		w.Anchored = new(bool)
@@ -98,12 +109,20 @@ func decodeFrame(b []byte) (frame, error) {
 		f.Message = w.Message
 	case frameDiscontinuity:
 		f.Reason = w.Reason
-	case frameGoodbye:
-		if w.RetryMS < 0 || w.RetryMS > maxRetryHint.Milliseconds() {
-			return frame{}, fmt.Errorf("goodbye frame: retry_ms %d; want 0 to %d", w.RetryMS, maxRetryHint.Milliseconds())
+	case frameAck:
+		if w.ID == "" || cursor.Seq == 0 {
+			return frame{}, fmt.Errorf("ack frame: id %.40q at cursor %q; want a message's", w.ID, w.Cursor)
 		}
-		f.Reason, f.Retry, f.Cursor = w.Reason, time.Duration(w.RetryMS)*time.Millisecond, model.Cursor{}
+		f.ID = w.ID
 		return f, nil
+	case frameNack:
+		if w.ID == "" || w.Status < 400 || w.Status > 599 {
+			return frame{}, fmt.Errorf("nack frame: id %.40q, status %d; want a message's, and 400 to 599", w.ID, w.Status)
+		}
+		f.ID, f.Status = w.ID, w.Status
+		return f, f.leave(w)
+	case frameGoodbye:
+		return f, f.leave(w)
 	default:
 		return frame{}, fmt.Errorf("frame of unknown type %.40q", w.Type)
 	}
@@ -111,6 +130,15 @@ func decodeFrame(b []byte) (frame, error) {
 		return frame{}, fmt.Errorf("%s frame without a cursor", w.Type)
 	}
 	return f, nil
+}
+
+// leave takes over what a frame says that has no position, but may ask the client to wait.
+func (f *frame) leave(w wireFrame) error {
+	if w.RetryMS < 0 || w.RetryMS > maxRetryHint.Milliseconds() {
+		return fmt.Errorf("%s frame: retry_ms %d; want 0 to %d", w.Type, w.RetryMS, maxRetryHint.Milliseconds())
+	}
+	f.Reason, f.Retry, f.Cursor = w.Reason, time.Duration(w.RetryMS)*time.Millisecond, model.Cursor{}
+	return nil
 }
 
 // appendEvent appends a frame as a server-sent event: its type, its cursor as the event ID, its JSON
@@ -121,14 +149,14 @@ func appendEvent(dst []byte, f frame) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	dst = fmt.Appendf(dst, "event: %s\n", f.Type)
+	dst = appendField(dst, "event", string(f.Type))
 	if !f.Cursor.IsZero() {
-		dst = fmt.Appendf(dst, "id: %s\n", f.Cursor)
+		dst = appendField(dst, "id", f.Cursor.String())
 	}
 	if f.Retry > 0 {
 		dst = fmt.Appendf(dst, "retry: %d\n", f.Retry.Milliseconds())
 	}
-	return fmt.Appendf(dst, "data: %s\n\n", data), nil
+	return append(appendField(dst, "data", string(data)), '\n'), nil
 }
 
 // decodeEvent reads what appendEvent wrote. The event's ID is not needed: the data has the cursor,

@@ -23,6 +23,8 @@ var everyFrame = []frame{
 	{Type: frameDiscontinuity, Cursor: at("e2", 0), Reason: "line\n\nbreaks"},
 	{Type: frameGoodbye, Reason: "draining", Retry: 250 * time.Millisecond},
 	{Type: frameGoodbye},
+	{Type: frameAck, Cursor: at("e1", 7), ID: "m7"},
+	{Type: frameNack, ID: "m8", Status: 503, Reason: "away", Retry: time.Second},
 }
 
 func TestFrameRoundTrip(t *testing.T) {
@@ -68,6 +70,11 @@ func TestDecodeFrameRefuses(t *testing.T) {
 		{`{"type":"message","message":{"seq":1}}`, `message 1 at cursor ""`},
 		{`{"type":"message","cursor":"e:1","message":{"seq":1,"body":"?"}}`, "base64"},
 		{`{"type":"discontinuity"}`, "without a cursor"},
+		{`{"type":"ack","cursor":"e:1"}`, "want a message's"},
+		{`{"type":"ack","id":"a"}`, "want a message's"},
+		{`{"type":"nack","id":"a"}`, "status 0; want a message's, and 400 to 599"},
+		{`{"type":"nack","status":400}`, "want a message's"},
+		{`{"type":"nack","id":"a","status":503,"retry_ms":-1}`, "nack frame: retry_ms -1"},
 		{`{"type":"goodbye","retry_ms":-1}`, "retry_ms -1"},
 		{`{"type":"goodbye","retry_ms":60001}`, "retry_ms 60001"},
 	}
@@ -116,7 +123,7 @@ func FuzzEventStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := &session{room: "r"}
 		s.begin()
-		for ev, err := range sse.Read(bytes.NewReader(body), &sse.ReadConfig{MaxEventSize: minFrame}) {
+		for ev, err := range readEvents(bytes.NewReader(body), minFrame) {
 			if err != nil {
 				return
 			}

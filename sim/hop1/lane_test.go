@@ -241,6 +241,9 @@ type link struct {
 func newWire(t *testing.T, h http.Handler) *wire {
 	w := &wire{url: "http://edge", accepted: make(chan net.Conn), closed: make(chan struct{})}
 	srv := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+	if c, ok := h.(interface{ Configure(*http.Server) }); ok {
+		c.Configure(srv)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(w) }()
 	tr := &http.Transport{DialContext: w.dial}

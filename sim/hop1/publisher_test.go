@@ -140,6 +140,8 @@ func TestPublisherConfig(t *testing.T) {
 		{"AttemptTimeout", "r", func(p *Publisher) { p.AttemptTimeout = -1 }},
 		{"MaxElapsed", "r", func(p *Publisher) { p.MaxElapsed = -1 }},
 		{"Backoff.Min", "r", func(p *Publisher) { p.Backoff.Min = -1 }},
+		{"Header", "r", func(p *Publisher) { p.Header = http.Header{"a b": nil} }},
+		{"Over: a client of room", "r", func(p *Publisher) { p.Over = &Client{cfg: ClientConfig{Room: "s"}} }},
 		{"room", "?", func(*Publisher) {}},
 		{"room", strings.Repeat("r", model.MaxRoomLen+1), func(*Publisher) {}},
 		{"publisher", "r", func(p *Publisher) { p.Name = "a\nb" }},

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/twohop/twohop/model"
@@ -25,8 +25,7 @@ type ServerConfig struct {
 	// longer than Heartbeat and the longest round trip together. 0 means three heartbeats.
 	IdleTimeout time.Duration
 	// WriteTimeout is how long a client may take to accept one frame. 0 means 3 s. For WebSocket clients
-	// more than IdleTimeout, or 5 s, makes no difference: pongs wait behind the frame and, behind the
-	// first pong, so does all reading.
+	// more than IdleTimeout, or 5 s, makes no difference: the server's own pings wait behind the frame.
 	WriteTimeout time.Duration
 	// Hold is the longest that a long poll for which there is nothing is held, 1 ms to an hour. Clients
 	// may ask for less. Whatever is on the way must let a connection be silent for longer
@@ -35,6 +34,29 @@ type ServerConfig struct {
 	// RetryHint, unless 0, asks clients to stay away this long when the server drains. It is at most
 	// one minute, and cut to whole milliseconds.
 	RetryHint time.Duration
+	// RetrySpread is the window over which the clients of a draining server are asked to come back, so
+	// that they do not fall on the next server all at once: each is told RetryHint and a share of the
+	// window of its own, by the order in which they connected. The two are one minute together at
+	// most. 0 tells all the same.
+	RetrySpread time.Duration
+	// UserTimeout is how long what was sent may stay unacknowledged before TCP gives a connection up
+	// (RFC 5482), if the http.Server was set up by [Configure] and the connection can do it. A half-open
+	// SSE client is then found within Heartbeat, UserTimeout and a retransmission's wait. 0 means
+	// IdleTimeout.
+	UserTimeout time.Duration
+	// Compression offers clients permessage-deflate (RFC 7692) on WebSocket connections, without a
+	// context kept from one message to the next, for messages from half a kilobyte.
+	Compression bool
+	// Publish, unless nil, lets clients publish over their WebSocket connections: it appends a
+	// message ([model.CheckMessage] holds, but for its ID), whose sender [Identity] has, and gives its
+	// position. An error that wraps [ErrRejected] is final; after any other the client tries again.
+	// nil ends a connection whose client sends anything.
+	Publish func(context.Context, model.Message) (model.Cursor, error)
+	// MaxBody is the largest body of a message that Publish gets, in bytes. 0 means 64 KiB. At 2 MaxBody
+	// and 4 KiB a frame ends its connection.
+	MaxBody int
+	// Guard says whom the server lets in.
+	Guard Guard
 }
 
 func (c *ServerConfig) validate() error {
@@ -54,8 +76,23 @@ func (c *ServerConfig) validate() error {
 		return fieldError("RetryHint", c.RetryHint, "0 to "+maxRetryHint.String())
 	}
 	c.RetryHint = c.RetryHint.Truncate(time.Millisecond)
+	if c.RetrySpread < 0 || c.RetrySpread > maxRetryHint-c.RetryHint {
+		return fieldError("RetrySpread", c.RetrySpread, "0 to "+(maxRetryHint-c.RetryHint).String()+", so that RetryHint and it are one minute at most")
+	}
+	if err := durationField("UserTimeout", &c.UserTimeout, c.IdleTimeout); err != nil {
+		return err
+	}
+	if c.MaxBody < 0 || c.MaxBody > model.MaxBodyLen {
+		return fieldError("MaxBody", c.MaxBody, fmt.Sprintf("0 (meaning %d) to %d", defaultMaxBody, model.MaxBodyLen))
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = defaultMaxBody
+	}
 	return nil
 }
+
+// defaultMaxBody is the largest body of a message, unless configured.
+const defaultMaxBody = 64 << 10
 
 // Handler serves rooms to clients, over every transport:
 //
@@ -69,11 +106,15 @@ func (c *ServerConfig) validate() error {
 // answered with 304 if there is nothing new.
 //
 // Without a cursor the client starts at the live end. A room ([model.CheckRoom]), cursor or hold that cannot
-// be one is answered with 400 and a sentence, an unknown room with 404, a draining server with 503.
+// be one is answered with 400 and a sentence, an unknown room with 404, a draining server with 503, and
+// whom the [Guard] does not let in with 401, 403, 429 or 503. OPTIONS is answered for the pages of allowed
+// origins.
+//
+// The handler has a method Configure(*http.Server), which does what [Configure] does.
 //
 // A connection ends when its client leaves or falls silent, when the request's context ends, or when
 // the feed ends it; its subscription is closed last, after the goodbye, for which even a client that
-// takes nothing any more can need no more than three WriteTimeouts. [http.Server.Shutdown] does not
+// takes nothing any more can need no more than three WriteTimeouts, and one more if it publishes. [http.Server.Shutdown] does not
 // wait for WebSocket connections, which are hijacked, nor end the others: to drain a server, let the
 // feed answer [ErrDraining], and wait until it has no open subscriptions. Ending the [http.Server]'s
 // BaseContext has the same effect on its connections.
@@ -81,17 +122,23 @@ func Handler(cfg ServerConfig) (http.Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("hop1 server: %w", err)
 	}
+	gate, err := NewGate(cfg.Guard, cfg.RetryHint)
+	if err != nil {
+		return nil, err
+	}
 	s := &server{cfg: cfg}
 	mux := http.NewServeMux()
 	for _, t := range transports {
-		mux.HandleFunc("GET /rooms/{room}/"+t.path, func(w http.ResponseWriter, r *http.Request) { s.handle(t, w, r) })
+		mux.Handle("GET /rooms/{room}/"+t.path, gate.Stream(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handle(t, w, r) })))
+		mux.HandleFunc("OPTIONS /rooms/{room}/"+t.path, gate.Preflight)
 	}
-	return mux, nil
+	return configured{mux, cfg.UserTimeout}, nil
 }
 
 // server answers the requests of all transports.
 type server struct {
-	cfg ServerConfig
+	cfg   ServerConfig
+	turns atomic.Uint64 // subscriptions opened, and refused because the server drains
 }
 
 // opened is a subscription with what was asked of it.
@@ -122,9 +169,10 @@ func (s *server) handle(t transport, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	r = r.WithContext(s.takeTurn(r.Context()))
 	sub, err := s.open(r.Context(), room, asked)
 	if err != nil {
-		s.refuse(w, err)
+		s.refuse(r.Context(), w, err)
 		return
 	}
 	defer sub.Close()
@@ -162,14 +210,13 @@ func checkPosition(at model.Cursor) error {
 }
 
 // refuse answers a request whose subscription could not be opened.
-func (s *server) refuse(w http.ResponseWriter, err error) {
+func (s *server) refuse(ctx context.Context, w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, ErrNoRoom):
 		http.Error(w, ErrNoRoom.Error(), http.StatusNotFound)
 	case errors.Is(err, ErrDraining):
-		if s.cfg.RetryHint > 0 {
-			seconds := (s.cfg.RetryHint + time.Second - 1) / time.Second
-			w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
+		if hint := s.retryHint(ctx); hint > 0 {
+			retryLater(w, hint)
 		}
 		// Without this the client would come back over the same connection, to the same server.
 		w.Header().Set("Connection", "close")
@@ -245,6 +292,10 @@ var (
 	errGone = errors.New("client gone")
 	// errSpoke: the client sent what no client may send.
 	errSpoke = errors.New("client sent a message")
+	// errGarbage: the client sent something else than a publish frame.
+	errGarbage = errors.New("client sent garbage")
+	// errTooBig: the client sent a message beyond all limits.
+	errTooBig = errors.New("client sent a message that is too big")
 )
 
 // Why a server says goodbye, as told to the client.
@@ -252,6 +303,8 @@ const (
 	reasonDraining = "draining"
 	reasonSlow     = "slow consumer"
 	reasonSpoke    = "clients may not send messages"
+	reasonGarbage  = "not a publish frame"
+	reasonTooBig   = "message too big"
 	reasonEnded    = "subscription ended"
 )
 
@@ -265,8 +318,12 @@ func (s *server) farewell(ctx context.Context, err error) (frame, bool) {
 		bye.Reason = reasonSlow
 	case errors.Is(cause, errSpoke):
 		bye.Reason = reasonSpoke
+	case errors.Is(cause, errGarbage):
+		bye.Reason = reasonGarbage
+	case errors.Is(cause, errTooBig):
+		bye.Reason = reasonTooBig
 	case errors.Is(err, ErrDraining), errors.Is(err, ctx.Err()):
-		bye.Reason, bye.Retry = reasonDraining, s.cfg.RetryHint
+		bye.Reason, bye.Retry = reasonDraining, s.retryHint(ctx)
 	default:
 		bye.Reason = reasonEnded
 	}

@@ -127,6 +127,11 @@ func TestServerConfig(t *testing.T) {
 		{"Hold", ServerConfig{Feed: feed, Hold: 2 * time.Hour}},
 		{"RetryHint", ServerConfig{Feed: feed, RetryHint: -1}},
 		{"RetryHint", ServerConfig{Feed: feed, RetryHint: 2 * time.Minute}},
+		{"RetrySpread: -1ns", ServerConfig{Feed: feed, RetrySpread: -1}},
+		{"RetrySpread: 1m0s; want 0 to 59s", ServerConfig{Feed: feed, RetryHint: time.Second, RetrySpread: time.Minute}},
+		{"UserTimeout", ServerConfig{Feed: feed, UserTimeout: -1}},
+		{"MaxBody: -1", ServerConfig{Feed: feed, MaxBody: -1}},
+		{"MaxBody: 1048577", ServerConfig{Feed: feed, MaxBody: model.MaxBodyLen + 1}},
 	}
 	for _, c := range cases {
 		_, err := Handler(c.cfg)

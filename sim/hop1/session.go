@@ -96,8 +96,10 @@ func (s *session) take(f frame) ([]model.Event, error) {
 		return s.message(f)
 	case frameDiscontinuity:
 		return []model.Event{s.jump(f.Cursor, f.Reason)}, nil
+	case frameHello:
+		return nil, errors.New("protocol: a second hello")
 	}
-	return nil, errors.New("protocol: a second hello")
+	return nil, fmt.Errorf("protocol: %s for what was not asked over this connection", f.Type)
 }
 
 func (s *session) hello(f frame) []model.Event {

@@ -46,6 +46,7 @@ func TestSessionRefuses(t *testing.T) {
 		{[]frame{{Type: frameDiscontinuity, Cursor: at("e", 9)}}, "discontinuity before hello"},
 		{[]frame{{Type: frameHello}, messageAt("e", 9, "x")}, "where a discontinuity must follow"},
 		{[]frame{hello, hello}, "a second hello"},
+		{[]frame{hello, {Type: frameAck, Cursor: at("e", 3), ID: "c"}}, "ack for what was not asked"},
 		{[]frame{hello, otherRoom}, `message of room "s" in a stream of "r"`},
 		{[]frame{hello, messageAt("f", 3, "c")}, "without a discontinuity"},
 		{[]frame{hello, messageAt("e", 3, "c")}, "without its anchor"},

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
+	"sync/atomic"
 	"time"
-
-	"github.com/tmaxmax/go-sse"
 
 	"github.com/twohop/twohop/model"
 )
@@ -26,7 +26,8 @@ func (s *server) serveSSE(w http.ResponseWriter, r *http.Request, sub opened) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
+	h.Set("Cache-Control", "no-store, no-transform") // compressors hold back what they get
+	h.Set("X-Accel-Buffering", "no")                 // and so does nginx, unless told not to
 	if r.ProtoMajor == 1 {
 		// When the stream has ended, a client that reconnected over the same connection would come
 		// back to this server, which may be draining.
@@ -89,6 +90,7 @@ type sseStream struct {
 	heard  *heard
 	idle   time.Duration
 	events chan parsed
+	opened bool          // an event has come
 	closed chan struct{} // tells the goroutine that nobody takes events any more
 	done   chan struct{} // the goroutine has ended
 }
@@ -108,13 +110,19 @@ func dialSSE(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream,
 		cancel()
 		return nil, err
 	}
+	maps.Copy(req.Header, cfg.Header)
 	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set("Cache-Control", "no-store") // as EventSource (HTML standard section 9.2.2)
 	if !from.IsZero() {
 		req.Header.Set("Last-Event-ID", from.String())
 	}
-	resp, err := cfg.HTTP.Do(req)
+	var sent atomic.Bool
+	resp, err := cfg.HTTP.Do(req.WithContext(traceSent(live, &sent)))
 	if err != nil {
 		cancel()
+		if sent.Load() {
+			err = held(ctx, "the request was sent, and not a byte of an answer came", err)
+		}
 		return nil, err
 	}
 	if err := checkEventStream(resp); err != nil || !detach() {
@@ -143,7 +151,7 @@ func checkEventStream(resp *http.Response) error {
 // parse hands over every event of the body, then the error that ended it.
 func (s *sseStream) parse(maxEvent int) {
 	defer close(s.done)
-	for ev, err := range sse.Read(s.heard.reader(s.body), &sse.ReadConfig{MaxEventSize: maxEvent}) {
+	for ev, err := range readEvents(s.heard.reader(s.body), maxEvent) {
 		p := parsed{err: err}
 		if err == nil {
 			p.frame, p.err = decodeEvent(ev)
@@ -170,8 +178,12 @@ func (s *sseStream) next(ctx context.Context) (frame, error) {
 	for {
 		select {
 		case p := <-s.events:
+			s.opened = true
 			return p.frame, p.err
 		case <-ctx.Done():
+			if !s.opened {
+				return frame{}, held(ctx, "the answer began, and not an event of it came", ctx.Err())
+			}
 			return frame{}, ctx.Err()
 		case <-t.C:
 			rest := time.Until(s.heard.deadline(s.idle))

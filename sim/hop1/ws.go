@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -14,7 +15,38 @@ import (
 	"github.com/twohop/twohop/model"
 )
 
-// The WebSocket transport (RFC 6455): a text message a frame, from server to client only.
+// The WebSocket transport (RFC 6455): a text message a frame, from server to client; the other way what
+// duplex.go says.
+
+// compression gives the library's mode. A context kept from one message to the next would cost 1.2 MB a
+// connection.
+func compression(on bool) websocket.CompressionMode {
+	if on {
+		return websocket.CompressionNoContextTakeover
+	}
+	return websocket.CompressionDisabled
+}
+
+// writing counts the messages that are being written. A ping that comes meanwhile gets no pong: who reads
+// must not wait for who writes. If both ends did, each behind a message that the other does not read
+// because it waits itself, neither would ever go on. The message is a sign of life as good as a pong, and
+// the next ping gets one (RFC 6455 section 5.5.3 lets an endpoint answer the latest ping only).
+type writing struct{ atomic.Int32 }
+
+// during runs a write.
+func (w *writing) during(write func() error) error {
+	w.Add(1)
+	defer w.Add(-1)
+	return write()
+}
+
+// onPing marks a sign of life, and says whether the ping gets its pong.
+func (w *writing) onPing(h *heard) func(context.Context, []byte) bool {
+	return func(context.Context, []byte) bool {
+		h.mark()
+		return w.Load() == 0
+	}
+}
 
 // keepAlive pings the peer every heartbeat until ctx ends, which gives nil, or a ping cannot be
 // written, or nothing at all has been heard of the peer for idle, which gives errSilent. Not only the
@@ -51,10 +83,12 @@ func pingUntilHeard(ctx context.Context, conn *websocket.Conn, h *heard, idle ti
 
 // serveWebSocket streams one subscription. A dead client is found by keepAlive, within IdleTimeout.
 func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub opened) {
-	h := newHeard()
+	h, out := newHeard(), new(writing)
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		OnPingReceived: func(context.Context, []byte) bool { h.mark(); return true },
-		OnPongReceived: func(context.Context, []byte) { h.mark() },
+		InsecureSkipVerify: true, // the gate has checked the origin
+		CompressionMode:    compression(s.cfg.Compression),
+		OnPingReceived:     out.onPing(h),
+		OnPongReceived:     func(context.Context, []byte) { h.mark() },
 	})
 	if err != nil {
 		return // Accept has answered
@@ -63,8 +97,16 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub open
 	reading, hangUp := context.WithCancel(context.WithoutCancel(r.Context()))
 	ctx, end := context.WithCancelCause(r.Context())
 	var helpers sync.WaitGroup
+	var up *duplex
+	if s.cfg.Publish != nil {
+		up = newDuplex(s, conn, out, r.PathValue("room"))
+	}
 	helpers.Go(func() {
-		listen(reading, conn, end)
+		if up != nil {
+			up.listen(reading, h, end)
+		} else {
+			listen(reading, conn, end)
+		}
 		_ = conn.CloseNow() // ends a blocked write; that it may be closed already is no error
 	})
 	helpers.Go(func() {
@@ -73,14 +115,22 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub open
 		}
 	})
 
-	send := func(frames []frame) error { return writeFrames(conn, frames, s.cfg.WriteTimeout) }
+	send := func(frames []frame) error {
+		return out.during(func() error { return writeFrames(conn, frames, s.cfg.WriteTimeout) })
+	}
 	err = s.pump(ctx, sub, send, nil) // the pings are its beats
 	end(err)
 	if bye, ok := s.farewell(ctx, err); ok {
+		if up != nil {
+			up.settle(s.cfg.WriteTimeout)
+		}
 		s.partWebSocket(conn, bye, hangUp)
 	}
 	hangUp()
 	helpers.Wait()
+	if up != nil {
+		up.workers.Wait()
+	}
 }
 
 // listen reads until the connection or ctx, whose end closes it, does: only so are pings, pongs and
@@ -118,8 +168,10 @@ func closeCode(reason string) websocket.StatusCode {
 		return websocket.StatusGoingAway // 1001
 	case reasonSlow:
 		return websocket.StatusTryAgainLater // 1013
-	case reasonSpoke:
+	case reasonSpoke, reasonGarbage:
 		return websocket.StatusPolicyViolation // 1008
+	case reasonTooBig:
+		return websocket.StatusMessageTooBig // 1009
 	default:
 		return websocket.StatusInternalError // 1011
 	}
@@ -149,14 +201,20 @@ type wsStream struct {
 	heard  *heard
 	cancel context.CancelFunc // ends the pinging
 	fell   chan error         // errSilent if the server fell silent; closed when the pinging has ended
+	idle   time.Duration
+	calls  calls // publishes under way
+	out    writing
 }
 
 func dialWebSocket(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream, error) {
 	h := newHeard()
+	s := &wsStream{heard: h, fell: make(chan error, 1), idle: cfg.IdleTimeout}
 	conn, resp, err := websocket.Dial(ctx, cfg.roomURL("ws", from), &websocket.DialOptions{
-		HTTPClient:     cfg.HTTP,
-		OnPingReceived: func(context.Context, []byte) bool { h.mark(); return true },
-		OnPongReceived: func(context.Context, []byte) { h.mark() },
+		HTTPClient:      cfg.HTTP,
+		HTTPHeader:      cfg.Header,
+		CompressionMode: compression(cfg.Compression),
+		OnPingReceived:  func(context.Context, []byte) bool { h.mark(); return true },
+		OnPongReceived:  func(context.Context, []byte) { h.mark() },
 	})
 	if err != nil {
 		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
@@ -166,7 +224,7 @@ func dialWebSocket(ctx context.Context, cfg *ClientConfig, from model.Cursor) (s
 	}
 	conn.SetReadLimit(int64(cfg.MaxFrame))
 	live, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &wsStream{conn: conn, heard: h, cancel: cancel, fell: make(chan error, 1)}
+	s.conn, s.cancel = conn, cancel
 	h.mark()
 	go func() {
 		defer close(s.fell)
@@ -179,6 +237,15 @@ func dialWebSocket(ctx context.Context, cfg *ClientConfig, from model.Cursor) (s
 }
 
 func (s *wsStream) next(ctx context.Context) (frame, error) {
+	for {
+		f, err := s.read(ctx)
+		if err != nil || !s.calls.answer(f) {
+			return f, err
+		}
+	}
+}
+
+func (s *wsStream) read(ctx context.Context) (frame, error) {
 	kind, r, err := s.conn.Reader(ctx)
 	if err != nil {
 		return frame{}, s.cause(err)
