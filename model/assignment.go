@@ -12,7 +12,8 @@ import "fmt"
 //     move then, by the same steps, even if it is dead.
 //   - A room is assigned once, to an edge that is there. From then on it has one owner.
 //   - An Announce begins a room's move, from its owner to another edge that is there. A further one
-//     begins it anew, with another edge or the same; the owner stays.
+//     begins it anew, with another edge or the same; the owner stays. One the other way round turns the
+//     move round: then the new owner counts as the owner, from which the room moves back.
 //   - A Commit ends the move that was announced last: the new owner is the only one.
 //   - While a room moves, its copies go to either owner; otherwise, to the one. Who gets a copy that is
 //     no edge is not looked at, and neither is a copy of a room that was never assigned.
@@ -104,6 +105,9 @@ func (a *Assignments) assign(e Event) error {
 func (a *Assignments) announce(e Event) error {
 	r := a.rooms[e.Room]
 	switch {
+	case r != nil && r.to != "" && e.Peer == r.to && e.Object == r.owner && a.edges[e.Object] > 0:
+		r.owner, r.to, r.late = r.to, r.owner, ""
+		return nil
 	case r == nil:
 		return fmt.Errorf("room %q was announced to move from %q to %q, but was never assigned", e.Room, e.Peer, e.Object)
 	case r.owner != e.Peer:

@@ -19,6 +19,9 @@ import (
 // The closed form is an expectation: slack is to have room for how unevenly so many rooms fall on so
 // many points of the ring. Infinity leaves the first rule only.
 //
+// A Commit that leaves a room with whom it was assigned to last, as at the end of a move that was turned
+// round, moves nothing.
+//
 // It does not cover rooms that ought to have moved and did not, or how evenly the rooms are spread. A
 // bounded load may have to move others, and breaks the rule. With no Commit there is nothing to check,
 // and the verdict is Unknown. So it is for a slack that is negative or not a number.
@@ -111,6 +114,8 @@ func (m *movement) commit(e *model.Event) (why string) {
 	joined, member := m.members[e.Object]
 	what := fmt.Sprintf("room %q moved from %q to %q", e.Room, e.Peer, e.Object)
 	switch {
+	case assigned && owner.edge == e.Object:
+		return ""
 	case owner.edge != e.Peer:
 		return what + fmt.Sprintf(", but was assigned to %q at step %d", owner.edge, owner.since)
 	case !member:

@@ -334,7 +334,7 @@ func TestLinearizableObjectsWithinLimit(t *testing.T) {
 	v := p.Check(hard(60))
 	require.Equal(t, unknown, v.Outcome, v)
 	require.Contains(t, v.Detail, "not decided within 50ms of wall-clock time: 121 calls")
-	require.Less(t, time.Since(start), 5*time.Second)
+	require.Less(t, time.Since(start), time.Minute)
 
 	_, err = properties.LinearizableOf("registry", 0)
 	require.EqualError(t, err, "LinearizableOf: limit is 0s; it must be positive")

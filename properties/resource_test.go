@@ -177,6 +177,7 @@ func TestMinimalMovement(t *testing.T) {
 		{"from whom it was not at", two + "k join e3|k commit e2 e3@r1", illegal, 8, `but was assigned to "e1" at step 3`},
 		{"back again", two + "k join e3|k commit e1 e3@r1|k commit e3 e1@r1", illegal, 9, "both of which"},
 		{"one that left and joined again", two + "k leave e2|k commit e2 e1@r2|k join e2|k commit e1 e2@r2", legal, 0, ""},
+		{"turned round", two + "k join e3|k commit e1 e3@r1|k commit e3 e2@r2", legal, 0, "1 moves"},
 		{"nothing moved", two + "k join e3", unknown, 0, "nothing to check"},
 	})
 	judge(t, properties.MinimalMovement(0), []judgement{
