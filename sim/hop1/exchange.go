@@ -120,8 +120,8 @@ func (s *server) gather(ctx context.Context, a *polled, sub opened, tags string,
 		}
 		b, err := sub.Next(wait)
 		if err != nil {
-			if ctx.Err() == nil && wait.Err() != nil && errors.Is(err, wait.Err()) {
-				return nil // nothing more is there
+			if wait.Err() != nil && errors.Is(err, wait.Err()) {
+				return ctx.Err() // nil: nothing more is there
 			}
 			return err
 		}

@@ -32,17 +32,19 @@ func drawPlan(t *rapid.T) *plan {
 	if rapid.Bool().Draw(t, "idle time-out") {
 		p.idle = drawTime(t, 500*time.Millisecond, 3*time.Second, "idle")
 	}
-	// An edge goes once and comes back; a drain has ended by then.
+	// An edge goes once and comes back. One that stops may take its time: net/http gives a connection that
+	// has asked for nothing yet 5 s to do so.
 	for _, name := range []string{"edge-1", "edge-2"} {
 		at := drawTime(t, time.Second, 4*time.Second, name+" goes at")
-		back := at + drawTime(t, 1500*time.Millisecond, 2500*time.Millisecond, name+" is back after")
+		away := drawTime(t, 500*time.Millisecond, 2500*time.Millisecond, name+" is away for")
 		switch rapid.SampledFrom([]string{"stays", "stops", "crashes"}).Draw(t, name) {
 		case "stops":
 			p.add(at, sim.Stop(name))
-			p.add(back, sim.Restart(name))
+			p.add(at+6*time.Second+away, sim.Restart(name))
+			p.length = 14 * time.Second
 		case "crashes":
 			p.add(at, sim.Crash(name))
-			p.add(back, sim.Restart(name))
+			p.add(at+away, sim.Restart(name))
 		}
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "faults") {
