@@ -77,6 +77,7 @@ func drainSpreads(t *testing.T, tr string) {
 	const jitter = 10 * time.Millisecond
 	require.GreaterOrEqual(t, back[0], hint)
 	require.Less(t, back[clients-1], hint+window+jitter)
+	require.GreaterOrEqual(t, back[clients-1], hint+window-2*window/clients, "the whole window is used")
 	for i := 1; i < clients; i++ {
 		require.LessOrEqual(t, back[i]-back[i-1], 2*window/clients+jitter)
 	}
