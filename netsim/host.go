@@ -38,6 +38,7 @@ type Host struct {
 	leastEpoch uint64
 	listeners  map[uint16]*Listener
 	sockets    map[uint16]*UDPConn // of UDP
+	counters   Counters
 }
 
 // connKey identifies a connection on its host: the remote address and port, and the local port.
