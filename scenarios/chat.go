@@ -28,6 +28,10 @@ type Chat struct {
 	Body int
 	// Transport is what clients use; "mix" gives every other one WebSocket and SSE.
 	Transport string
+	// Interval is how often polling clients ask, and Hold how long a long poll may be held.
+	Interval, Hold time.Duration
+	// Idle is after how much silence the balancer forgets a connection; 0 means never.
+	Idle time.Duration
 	// Latency, Jitter and Loss are those of the links between the balancer and whoever is outside the
 	// data centre, one way.
 	Latency, Jitter time.Duration
@@ -47,6 +51,7 @@ func NewChat() *Chat {
 	return &Chat{
 		Clients: 200, Rooms: 10, Publishers: 3, Edges: 2,
 		Rate: 10, Body: 200, Transport: "mix",
+		Interval: time.Second, Hold: 10 * time.Second,
 		Latency: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.01,
 		Fidelity: "tcp", Duration: 20 * time.Second,
 	}
@@ -70,6 +75,9 @@ func (c *Chat) Params() []Param {
 		{"rate", "messages posted by each publisher", floatValue{&c.Rate, 0.1, 1000, "messages/s"}},
 		{"body", "size of a message's body", intValue{&c.Body, 0, 65536, "bytes"}},
 		{"transport", "what clients use; mix is half and half", choiceValue{&c.Transport, append([]string{"mix"}, hop1.Transports()...)}},
+		{"interval", "from one poll to the next", durationValue{&c.Interval, 10 * time.Millisecond, time.Hour}},
+		{"hold", "how long a long poll may be held", durationValue{&c.Hold, 10 * time.Millisecond, time.Hour}},
+		{"idle", "silence after which the balancer forgets a connection; 0s is never", durationValue{&c.Idle, 0, time.Hour}},
 		{"latency", "one-way delay between clients and data centre", durationValue{&c.Latency, 0, 5 * time.Second}},
 		{"jitter", "how much that delay varies, each way; at most latency", durationValue{&c.Jitter, 0, 5 * time.Second}},
 		{"loss", "packets lost there, each way", floatValue{&c.Loss, 0, 0.5, "probability"}},
@@ -105,6 +113,14 @@ func (c *Chat) Length() time.Duration { return c.Duration }
 func (c *Chat) Validate() error {
 	if c.Jitter > c.Latency {
 		return fmt.Errorf("parameter jitter: %v is not allowed: want at most the latency, %v", c.Jitter, c.Latency)
+	}
+	return nil
+}
+
+// Warnings implements [Warner].
+func (c *Chat) Warnings() []string {
+	if warning := hop1.HoldWarning(c.Hold, c.Idle); warning != "" && c.Transport == "longpoll" {
+		return []string{warning}
 	}
 	return nil
 }
@@ -176,7 +192,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 		return nil
 	})
 	var err error
-	sys.balancer, err = w.Net().Host("lb").Balance(netsim.BalancerConfig{Backends: backends, HealthInterval: 500 * time.Millisecond})
+	sys.balancer, err = w.Net().Host("lb").Balance(netsim.BalancerConfig{Backends: backends, HealthInterval: 500 * time.Millisecond, IdleTimeout: c.Idle})
 	w.Fail(err)
 	for i := range c.Publishers {
 		w.Node(fmt.Sprintf("publisher-%d", i+1), sys.publish)
@@ -259,6 +275,7 @@ func (sys *ChatSystem) subscribe(ctx context.Context, n *sim.Node, i int) error 
 	client, err := hop1.NewClient(hop1.ClientConfig{
 		Name: n.Name(), Room: room(i / 2 % c.Rooms), BaseURL: "http://lb", Transport: transport,
 		HTTP: n.HTTPClient(), Rand: luck, Backoff: hop1.Backoff{Max: time.Second},
+		Poll: hop1.Polling{Interval: c.Interval}, Hold: c.Hold,
 		Observe: func(e model.Event) { sys.observe(n, e) }, Mutant: c.mutant,
 	})
 	if err != nil {

@@ -39,6 +39,13 @@ type Illustrator interface {
 	Figures(h *model.History) []plots.Named
 }
 
+// Warner is a scenario whose parameters can be allowed and still unwise.
+type Warner interface {
+	Scenario
+	// Warnings says what is unwise about them, a sentence each.
+	Warnings() []string
+}
+
 // Tabulator is a scenario with tables of its own.
 type Tabulator interface {
 	Scenario
@@ -51,13 +58,6 @@ type Table struct {
 	Title string     `json:"title"`
 	Head  []string   `json:"head"`
 	Rows  [][]string `json:"rows"`
-}
-
-// Warner is a scenario that can tell of parameters which are allowed and do harm.
-type Warner interface {
-	Scenario
-	// Warnings says what is odd, a sentence each; none if nothing is.
-	Warnings() []string
 }
 
 // Composite is a scenario with parts: further scenarios, which run after it, each in a world of its own

@@ -75,9 +75,9 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if s, ok := s.(scenarios.Warner); ok && !o.quiet {
-		for _, warning := range s.Warnings() {
-			fmt.Fprintf(stderr, "twohop: warning: %s\n", warning)
+	if w, ok := s.(scenarios.Warner); ok {
+		for _, warning := range w.Warnings() {
+			fmt.Fprintln(stderr, "twohop: warning:", warning)
 		}
 	}
 	interrupt, stop := interruptions(stderr)
