@@ -2,7 +2,6 @@ package plots
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"gonum.org/v1/plot"
@@ -102,9 +101,7 @@ func timeScale(a *plot.Axis, name string, most time.Duration) (unit time.Duratio
 		unit, text = time.Second, "s"
 	}
 	a.Label.Text = fmt.Sprintf("%s (%s)", name, text)
-	greatest := float64(most) / float64(unit) * 1.04
-	step := roundStep(greatest / 8)
-	a.Min, a.Max = 0, math.Ceil(greatest/step)*step
+	a.Min, a.Max = 0, float64(most)/float64(unit)*1.06
 	a.Tick.Marker = linearTicks{}
 	return unit
 }

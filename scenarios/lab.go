@@ -24,6 +24,7 @@ type lab struct {
 	mu      sync.Mutex
 	owed    int // deliveries to come
 	arrived int
+	online  int // connections that clients have had
 }
 
 // labInside is so short that what happens inside takes next to nothing of a latency.
@@ -99,11 +100,21 @@ func (l *lab) owe(deliveries int) {
 
 func (l *lab) observe(n *sim.Node, e model.Event) {
 	n.Record(e)
-	if e.Kind == model.Deliver {
-		l.mu.Lock()
-		defer l.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch e.Kind {
+	case model.Deliver:
 		l.arrived++
+	case model.Connected:
+		l.online++
 	}
+}
+
+// connected is how many connections there were.
+func (l *lab) connected() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.online
 }
 
 func (l *lab) done() bool {

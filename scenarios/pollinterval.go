@@ -275,8 +275,8 @@ func (p *PollInterval) Tables(h *model.History) []Table {
 func (p *PollInterval) Figures(h *model.History) []plots.Named {
 	ds := p.distributions(h)
 	f := plots.FormPlot{
-		Title:    "Polling takes half its interval on average, and all of it at worst",
-		Subtitle: "Latency from the publisher's call to the client; the shade is what the closed form allows: " + p.shape(),
+		Title:    "Polling adds half its interval on average, and all of it at worst",
+		Subtitle: "From the publisher's call to the client. Shaded is what the closed form allows: " + p.shape(),
 		X:        "Interval between polls",
 	}
 	for _, q := range pollQuantiles {
@@ -300,7 +300,7 @@ func (p *PollInterval) Figures(h *model.History) []plots.Named {
 // shape describes the closed form's wait.
 func (p *PollInterval) shape() string {
 	if p.Intervals == jittered {
-		return "residual life"
+		return "a wait for what is left of an interval"
 	}
-	return "uniform"
+	return "a wait uniform from 0 to the interval"
 }

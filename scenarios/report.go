@@ -106,12 +106,17 @@ func (r *Report) Result() *sim.Result { return r.result }
 
 // Figures draws what the run and its parts show besides what every history does.
 func (r *Report) Figures() []plots.Named {
-	figures := r.wireFigure()
+	return append(r.wireFigure(), r.ownFigures()...)
+}
+
+// ownFigures are those of the scenario and its parts.
+func (r *Report) ownFigures() []plots.Named {
+	var figures []plots.Named
 	if s, ok := r.scenario.(Illustrator); ok {
-		figures = append(figures, s.Figures(r.result.History)...)
+		figures = s.Figures(r.result.History)
 	}
 	for _, p := range r.Parts {
-		figures = append(figures, p.Figures()...)
+		figures = append(figures, p.ownFigures()...)
 	}
 	return figures
 }

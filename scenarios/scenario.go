@@ -78,6 +78,7 @@ type Mutant struct {
 var registry = []func() Scenario{
 	func() Scenario { return NewChat() },
 	func() Scenario { return NewFidelity() },
+	func() Scenario { return NewTransports() },
 	func() Scenario { return NewCallbackGap() },
 	func() Scenario { return NewPollInterval() },
 }
