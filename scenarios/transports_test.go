@@ -150,6 +150,29 @@ func TestTransportsMutants(t *testing.T) {
 	}
 }
 
+// whole is a scenario with a part that fails.
+type whole struct{ *scenarios.CallbackGap }
+
+func (whole) Parts() []scenarios.Scenario {
+	part := scenarios.NewCallbackGap()
+	if err := part.Mutate("slow-path"); err != nil {
+		panic(err)
+	}
+	return []scenarios.Scenario{part}
+}
+
+// Goal: what fails in a part fails the whole, and a part is its own run.
+func TestPartsCount(t *testing.T) {
+	s := whole{scenarios.NewCallbackGap()}
+	s.Pairs = 1
+	report, res := scenarios.Execute(t, s, "", sim.Config{Seed: 1})
+	require.True(t, res.Ok(), "%s", res.Banner(nil, ""))
+	require.Equal(t, model.Illegal, report.Outcome())
+	require.Len(t, report.Parts, 1)
+	require.False(t, report.Parts[0].Result().Ok())
+	require.NotEqual(t, report.TraceHash, report.Parts[0].TraceHash)
+}
+
 // Goal: the same seed gives the same trace hash, whatever clients use. WebRTC's library draws randomness of
 // its own.
 func TestTransportsReproduce(t *testing.T) {

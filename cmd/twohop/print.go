@@ -49,6 +49,9 @@ func printReport(out io.Writer, r *scenarios.Report, files []string) error {
 		}
 		fmt.Fprintln(w)
 	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(w, "warning\t%s\n", warning)
+	}
 	fmt.Fprintf(w, "trace hash\t%s over %d steps", r.TraceHash, r.Steps)
 	if r.Runs > 1 && !r.Diverged() {
 		fmt.Fprintf(w, ", the same in %d runs", r.Runs)
