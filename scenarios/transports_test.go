@@ -176,7 +176,7 @@ func TestPartsCount(t *testing.T) {
 // Goal: the same seed gives the same trace hash, whatever clients use. WebRTC's library draws randomness of
 // its own.
 func TestTransportsReproduce(t *testing.T) {
-	repeat := 5
+	repeat := 3
 	if testing.Short() {
 		repeat = 2
 	}
@@ -261,8 +261,12 @@ func TestPollInterval(t *testing.T) {
 			require.Equal(t, []string{"poll-interval"}, figuresOf(t, p, res.History))
 		})
 	}
+	seeds := uint64(2)
+	if testing.Short() {
+		seeds = 1
+	}
 	for _, m := range small().Mutants() {
-		for seed := range uint64(2) {
+		for seed := range seeds {
 			p := small()
 			require.NoError(t, p.Mutate(m.Name))
 			report, _ := scenarios.Execute(t, p, m.Name, sim.Config{Seed: seed})
