@@ -44,7 +44,7 @@ func TestMalformedRequest(t *testing.T) {
 		{"HEAD", "r", "", "", 405, "GET only"},
 		{"POST", "r", "", "", 405, ""},
 	}
-	for _, path := range []string{"ws", "events"} {
+	for _, path := range []string{"ws", "events", "poll", "longpoll"} {
 		for _, c := range cases {
 			t.Run(path+" "+c.method+" "+c.query+c.lastID+" "+c.body, func(t *testing.T) {
 				u := &url.URL{Scheme: "http", Host: "edge", RawQuery: c.query}

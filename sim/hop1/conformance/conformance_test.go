@@ -1,0 +1,99 @@
+package conformance
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim"
+	"github.com/twohop/twohop/sim/hop1"
+)
+
+// Goal: every transport holds what hop 1 promises, whatever the network does.
+// Method: every check on every network, once; each is judged by all properties and by its own rule, and
+// each network must be seen to have done what it is for.
+func TestConformance(t *testing.T) {
+	for _, transport := range hop1.Transports() {
+		for _, n := range networks {
+			if testing.Short() && !n.short {
+				continue
+			}
+			for _, c := range checks {
+				t.Run(transport+"/"+n.name+"/"+c.name, func(t *testing.T) {
+					if why := traitsOf(transport).excepted(n.name, c.name); why != "" {
+						t.Skip(why)
+					}
+					p := newPlan(transport)
+					n.change(p)
+					c.change(p)
+					o := carryOut(t, fixed(), p, n.bites...)
+					require.True(t, o.res.Ok(), "%s", o.res.Banner(nil, replay(t, o)))
+					c.judge(t, o)
+					if n.name == "clean" && c.clean != nil {
+						c.clean(t, o)
+					}
+					if n.evidence != nil {
+						require.Positive(t, n.evidence(o), "the network did nothing")
+					}
+				})
+			}
+		}
+	}
+}
+
+// replay is the command that makes a case again.
+func replay(t *testing.T, o *outcome) string {
+	return fmt.Sprintf("go test ./sim/hop1/conformance -run '^%s$' -sim.seed=%d", t.Name(), o.res.Seed)
+}
+
+// Goal: the suite can fail: a client without resume and one without dedupe are caught, over every
+// transport, by the property that is for it.
+func TestMutantsAreCaught(t *testing.T) {
+	for _, transport := range hop1.Transports() {
+		for mutant, catcher := range map[hop1.Mutant]string{hop1.NoResume: "NoLoss", hop1.NoDedupe: "NoDuplicate"} {
+			t.Run(transport+"/"+string(mutant), func(t *testing.T) {
+				p := newPlan(transport)
+				networks[0].change(p)
+				resume.change(p)
+				p.mutant = mutant
+				o := carryOut(t, fixed(), p)
+				require.NoError(t, o.res.Err)
+				outcomes := map[string]model.Outcome{}
+				for _, v := range o.res.Verdicts {
+					outcomes[v.Property] = v.Outcome
+				}
+				require.Equal(t, model.Illegal, outcomes[catcher])
+				require.Equal(t, model.Illegal, outcomes["Conforms"])
+			})
+		}
+	}
+}
+
+// Goal: a run reproduces itself, with faults and reconnections; an inexact transport's at least in what
+// clients get.
+func TestReproduces(t *testing.T) {
+	cfg := fixed()
+	cfg.Repeat = 10
+	if testing.Short() {
+		cfg.Repeat = 3
+	}
+	for _, transport := range hop1.Transports() {
+		t.Run(transport, func(t *testing.T) {
+			if why := traitsOf(transport).inexact; why != "" {
+				t.Skip(why)
+			}
+			p := newPlan(transport)
+			networks[1].change(p)
+			p.posts = p.posts[:16]
+			p.add(3*time.Second, sim.Crash("edge-1"))
+			p.add(5*time.Second, sim.Stop("edge-2"))
+			p.add(5*time.Second, sim.Restart("edge-1"))
+			p.add(7*time.Second, sim.Restart("edge-2"))
+			o := carryOut(t, cfg, p, "crash", "stop")
+			require.True(t, o.res.Ok(), "%s", o.res.Banner(nil, replay(t, o)))
+		})
+	}
+}

@@ -1,0 +1,81 @@
+package conformance
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/sim"
+	"github.com/twohop/twohop/sim/hop1"
+)
+
+// drawTime draws a time in steps of 10 ms, which shrinks well.
+func drawTime(t *rapid.T, least, most time.Duration, label string) time.Duration {
+	const step = 10 * time.Millisecond
+	return time.Duration(rapid.IntRange(int(least/step), int(most/step)).Draw(t, label)) * step
+}
+
+// drawPlan draws what goes wrong between the first and the seventh second.
+func drawPlan(t *rapid.T) *plan {
+	p := newPlan(rapid.SampledFrom(hop1.Transports()).Draw(t, "transport"))
+	p.link, p.nat = latency, rapid.Bool().Draw(t, "behind a NAT")
+	p.length = 8 * time.Second
+	p.quiet(span{6 * time.Second, forever})
+	outside := []string{"client-*", "client-1", "publisher", "client-*|publisher"}
+	if p.nat {
+		outside = []string{"nat", "publisher", "nat|publisher"}
+	}
+	if rapid.Bool().Draw(t, "idle time-out") {
+		p.idle = drawTime(t, 500*time.Millisecond, 3*time.Second, "idle")
+	}
+	// An edge goes once and comes back; a drain has ended by then.
+	for _, name := range []string{"edge-1", "edge-2"} {
+		at := drawTime(t, time.Second, 4*time.Second, name+" goes at")
+		back := at + drawTime(t, 1500*time.Millisecond, 2500*time.Millisecond, name+" is back after")
+		switch rapid.SampledFrom([]string{"stays", "stops", "crashes"}).Draw(t, name) {
+		case "stops":
+			p.add(at, sim.Stop(name))
+			p.add(back, sim.Restart(name))
+		case "crashes":
+			p.add(at, sim.Crash(name))
+			p.add(back, sim.Restart(name))
+		}
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "faults") {
+		at := drawTime(t, time.Second, 5*time.Second, "at")
+		end := at + drawTime(t, 50*time.Millisecond, 2*time.Second, "for")
+		who := rapid.SampledFrom(outside).Draw(t, "who")
+		switch rapid.SampledFrom([]string{"partition", "one way", "loss", "rebind"}).Draw(t, "fault") {
+		case "partition":
+			p.add(at, netsim.Partition(who, "lb"))
+			p.add(end, netsim.Heal())
+		case "one way":
+			p.add(at, netsim.Blackhole("lb", who))
+			p.add(end, netsim.Heal())
+		case "loss":
+			lossy := latency
+			lossy.Loss = 0.2
+			p.add(at, netsim.SetLink(who, "lb", lossy))
+			p.add(end, netsim.SetLink(who, "lb", latency))
+		case "rebind":
+			if p.nat {
+				p.add(at, netsim.Rebind("nat"))
+			}
+		}
+	}
+	return p
+}
+
+// Goal: whatever goes wrong together, once it is over every client has every message once and in order.
+// Method: random schedules of all faults of the table, and some more, on random seeds.
+func TestSchedules(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		p := drawPlan(rt)
+		o := carryOut(t, sim.Config{Seed: rapid.Uint64().Draw(rt, "seed")}, p)
+		if !o.res.Ok() {
+			rt.Fatalf("%s: %s", p.transport, o.res.Banner(nil, "by rapid's fail file"))
+		}
+	})
+}
