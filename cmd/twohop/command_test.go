@@ -26,6 +26,18 @@ func runChat(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return run(t, append(append([]string{"run", "chat"}, small...), args...)...)
 }
 
+// Goal: a hold that the balancer will not bear is said to be one, before the run, which goes on.
+func TestWarning(t *testing.T) {
+	const warning = `twohop: warning: hold of 10s, but the balancer's idle time-out is 2s`
+	args := []string{"--set", "transport=longpoll", "--set", "idle=2s"}
+	status, _, stderr := runChat(t, args...)
+	require.Zero(t, status)
+	require.Contains(t, stderr, warning)
+	status, _, stderr = runChat(t, append(args, "--set", "hold=1s")...)
+	require.Zero(t, status)
+	require.NotContains(t, stderr, "warning")
+}
+
 // Goal: the exit status and the first line say what happened.
 func TestExitStatus(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")

@@ -189,12 +189,12 @@ var ErrHoldCut = errors.New("hold cut short")
 
 // request is what one exchange asks.
 type request struct {
-	url  string
-	tag  string        // the entity tag of what the client has; "" for none
-	hold time.Duration // for which the server may be silent
-	// silence is how long the server may be silent besides; 0 means that only the context bounds it.
-	silence time.Duration
-	close   bool // the connection is for this exchange only
+	url string
+	tag string // the entity tag of what the client has; "" for none
+	// silence bounds the wait for an answer; 0 means that only the context does. If the server is to hold
+	// the request, hold is added once there is a connection.
+	silence, hold time.Duration
+	close         bool // the connection is for this exchange only
 }
 
 // exchange is the client's side of a request that was made. Its answer is being read.
@@ -214,12 +214,7 @@ func ask(ctx context.Context, cfg *ClientConfig, rq request) (*exchange, error) 
 	x := &exchange{cfg: cfg}
 	x.live, x.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, func() { x.cancel(ctx.Err()) })()
-	began := time.Now()
-	if rq.silence > 0 {
-		patience := rq.hold + rq.silence
-		defer time.AfterFunc(patience, func() { x.cancel(cut(rq.hold, patience, silent(patience))) }).Stop()
-	}
-	resp, err := x.do(rq, began)
+	resp, err := x.do(rq)
 	if err != nil {
 		x.cancel(nil)
 		return nil, err
@@ -228,24 +223,55 @@ func ask(ctx context.Context, cfg *ClientConfig, rq request) (*exchange, error) 
 	x.silence = time.AfterFunc(cfg.IdleTimeout, func() { x.cancel(silent(cfg.IdleTimeout)) })
 	x.lines = bufio.NewScanner(x)
 	x.lines.Buffer(nil, cfg.MaxFrame)
-	if x.empty = resp.StatusCode == http.StatusNotModified && rq.tag != ""; !x.empty {
-		if err := checkAnswer(resp); err != nil {
-			x.end()
-			return nil, heldRefusal(err, rq.hold, time.Since(began))
-		}
+	if x.empty = resp.StatusCode == http.StatusNotModified && rq.tag != ""; x.empty {
+		return x, nil
+	}
+	if err := checkAnswer(resp); err != nil {
+		x.end()
+		return nil, err
 	}
 	return x, nil
 }
 
-// do sends the request. If a connection from its pool turns out to be dead, net/http sends it again
-// over another, without a word. That is as it should be, but for a request that was being held.
-func (x *exchange) do(rq request, began time.Time) (*http.Response, error) {
-	var attempts atomic.Int64
-	ctx := httptrace.WithClientTrace(x.live, &httptrace.ClientTrace{GetConn: func(string) {
-		if attempts.Add(1) > 1 && rq.hold > 0 {
-			x.cancel(cut(rq.hold, time.Since(began), errors.New("the connection was lost")))
+// do sends the request. Whatever becomes of one that the server was to hold has a name of its own, from
+// the moment on that there is a connection for it.
+//
+// If a connection from its pool turns out to be dead, net/http sends the request again over another,
+// without a word. That is as it should be, but for a request that was being held.
+func (x *exchange) do(rq request) (*http.Response, error) {
+	began := time.Now()
+	var holding atomic.Bool
+	lost := func(err error) error {
+		if !holding.Load() {
+			return err
 		}
-	}})
+		return fmt.Errorf("%w (of %v, noticed after %v; an idle time-out on the way, if this goes on): %w",
+			ErrHoldCut, rq.hold, time.Since(began).Round(time.Millisecond), err)
+	}
+	var limit *time.Timer
+	if rq.silence > 0 {
+		limit = time.AfterFunc(rq.silence, func() {
+			if holding.Load() {
+				x.cancel(lost(silent(rq.hold + rq.silence)))
+			} else {
+				x.cancel(silent(rq.silence))
+			}
+		})
+		defer limit.Stop()
+	}
+	ctx := httptrace.WithClientTrace(x.live, &httptrace.ClientTrace{
+		GetConn: func(string) {
+			if holding.Load() {
+				x.cancel(lost(errors.New("the connection was lost")))
+			}
+		},
+		GotConn: func(httptrace.GotConnInfo) {
+			if rq.hold > 0 && limit != nil {
+				holding.Store(true)
+				limit.Reset(rq.hold + rq.silence)
+			}
+		},
+	})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rq.url, nil)
 	if err != nil {
 		return nil, err
@@ -257,31 +283,16 @@ func (x *exchange) do(rq request, began time.Time) (*http.Response, error) {
 	}
 	resp, err := x.cfg.HTTP.Do(req)
 	switch {
+	case err == nil && (resp.StatusCode == http.StatusGatewayTimeout || resp.StatusCode == http.StatusRequestTimeout):
+		defer resp.Body.Close()
+		return nil, lost(refusal(resp)) // something on the way gave up on the server
 	case err == nil:
 		return resp, nil
 	case x.live.Err() != nil:
 		return nil, context.Cause(x.live)
 	default:
-		return nil, cut(rq.hold, time.Since(began), err)
+		return nil, lost(err)
 	}
-}
-
-// cut says that a hold was cut short, if there was one.
-func cut(hold, after time.Duration, err error) error {
-	if hold == 0 {
-		return err
-	}
-	return fmt.Errorf("%w (of %v, noticed after %v; an idle time-out on the way, if this goes on): %w",
-		ErrHoldCut, hold, after.Round(time.Millisecond), err)
-}
-
-// heldRefusal says that a hold was cut short, if a gateway says so: it gave up on the server.
-func heldRefusal(err error, hold, after time.Duration) error {
-	var st *statusError
-	if errors.As(err, &st) && (st.code == http.StatusGatewayTimeout || st.code == http.StatusRequestTimeout) {
-		return cut(hold, after, err)
-	}
-	return err
 }
 
 func checkAnswer(resp *http.Response) error {

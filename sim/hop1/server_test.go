@@ -122,6 +122,9 @@ func TestServerConfig(t *testing.T) {
 		{"Heartbeat", ServerConfig{Feed: feed, Heartbeat: -1}},
 		{"IdleTimeout", ServerConfig{Feed: feed, Heartbeat: 2, IdleTimeout: 1}},
 		{"WriteTimeout", ServerConfig{Feed: feed, WriteTimeout: -1}},
+		{"Hold: -1ns; want 0 (meaning 25s), or 1ms to 1h", ServerConfig{Feed: feed, Hold: -1}},
+		{"Hold", ServerConfig{Feed: feed, Hold: time.Microsecond}},
+		{"Hold", ServerConfig{Feed: feed, Hold: 2 * time.Hour}},
 		{"RetryHint", ServerConfig{Feed: feed, RetryHint: -1}},
 		{"RetryHint", ServerConfig{Feed: feed, RetryHint: 2 * time.Minute}},
 	}

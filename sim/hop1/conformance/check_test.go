@@ -10,6 +10,7 @@ import (
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/netsim"
 	"github.com/twohop/twohop/sim"
+	"github.com/twohop/twohop/sim/hop1"
 )
 
 // check is what clients are put through, and what must come of it. All properties must hold in any
@@ -142,6 +143,7 @@ var draining = check{
 		for _, node := range []string{"client-1", "client-2", "client-3"} {
 			gone := o.of(node, model.Disconnected, span{stopAt, o.length})
 			for _, e := range gone {
+				require.False(t, strings.HasPrefix(e.Note, hop1.ErrHoldCut.Error()), "nothing was cut short: %s", e.Note)
 				if !strings.Contains(e.Note, "draining") {
 					// Who asks anew finds the door closed until the balancer's checks have noticed.
 					require.True(t, traitsOf(o.transport).requests, e.Note)
