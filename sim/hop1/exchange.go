@@ -237,7 +237,7 @@ func ask(ctx context.Context, cfg *ClientConfig, rq request) (*exchange, error) 
 // the moment on that there is a connection for it.
 //
 // If a connection from its pool turns out to be dead, net/http sends the request again over another,
-// without a word. That is as it should be, but for a request that was being held.
+// without a word. That is as it should be, but for a request that is to be held: see once.
 func (x *exchange) do(rq request) (*http.Response, error) {
 	began := time.Now()
 	var holding atomic.Bool
@@ -260,11 +260,6 @@ func (x *exchange) do(rq request) (*http.Response, error) {
 		defer limit.Stop()
 	}
 	ctx := httptrace.WithClientTrace(x.live, &httptrace.ClientTrace{
-		GetConn: func(string) {
-			if holding.Load() {
-				x.cancel(lost(errors.New("the connection was lost")))
-			}
-		},
 		GotConn: func(httptrace.GotConnInfo) {
 			if rq.hold > 0 && limit != nil {
 				holding.Store(true)
@@ -272,7 +267,11 @@ func (x *exchange) do(rq request) (*http.Response, error) {
 			}
 		},
 	})
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rq.url, nil)
+	var body io.Reader
+	if rq.hold > 0 {
+		body = once{}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rq.url, body)
 	if err != nil {
 		return nil, err
 	}
@@ -290,10 +289,19 @@ func (x *exchange) do(rq request) (*http.Response, error) {
 		return resp, nil
 	case x.live.Err() != nil:
 		return nil, context.Cause(x.live)
+	case holding.Load():
+		return nil, lost(errors.New("the connection was lost")) // which of its ends said so first is chance
 	default:
-		return nil, lost(err)
+		return nil, err
 	}
 }
+
+// once is an empty body of which net/http does not know that it is empty, so that it does not send the request
+// again. On the wire there is no body. (To cancel the second attempt when it begins would be too late: it may
+// have dialled by then, or not.)
+type once struct{}
+
+func (once) Read([]byte) (int, error) { return 0, io.EOF }
 
 func checkAnswer(resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
