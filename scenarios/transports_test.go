@@ -176,10 +176,7 @@ func TestPartsCount(t *testing.T) {
 // Goal: the same seed gives the same trace hash, whatever clients use. WebRTC's library draws randomness of
 // its own.
 func TestTransportsReproduce(t *testing.T) {
-	repeat := 3
-	if testing.Short() {
-		repeat = 2
-	}
+	const repeat = 2
 	for _, transport := range hop1.Transports() {
 		if transport == "webrtc" {
 			continue
