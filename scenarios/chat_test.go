@@ -107,6 +107,16 @@ func TestChatReproduces(t *testing.T) {
 	require.NotEqual(t, res.Trace.Hash(), other.Trace.Hash())
 }
 
+// Goal: so do the transports that are requests, over and over.
+func TestPollingChatReproduces(t *testing.T) {
+	for _, transport := range []string{"poll", "longpoll"} {
+		c := smallChat()
+		c.Transport = transport
+		report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 5, Repeat: 2})
+		require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+	}
+}
+
 func hex(v uint64) string {
 	const digits = "0123456789abcdef"
 	var b strings.Builder

@@ -47,8 +47,8 @@ type ClientConfig struct {
 	// Poll is how often the poll transport asks.
 	Poll Polling
 	// Hold is how long the long-polling client asks the server to hold a request for which there is
-	// nothing, in whole milliseconds, 1 ms to an hour. The server may hold it for less. Whatever is on the way must
-	// let a connection be silent for longer ([HoldWarning]). 0 means 25 s.
+	// nothing, in whole milliseconds, 1 ms to an hour. The server may hold it for less. Whatever is on the
+	// way must let a connection be silent for longer ([HoldWarning]). 0 means 25 s.
 	Hold time.Duration
 	// Rand draws the jitter. Only Run uses it. nil means a generator seeded by crypto/rand.
 	Rand *rand.Rand

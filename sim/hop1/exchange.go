@@ -75,7 +75,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, sub opened, hold
 	}
 	h := w.Header()
 	h.Set("ETag", entityTag(a.at, a.lastID))
-	h.Set("Cache-Control", "no-cache")
+	h.Set("Cache-Control", "private, no-cache")
 	if len(bye) > 0 && r.ProtoMajor == 1 {
 		h.Set("Connection", "close") // a client that came back over it would come back to this server
 	}
@@ -233,40 +233,14 @@ func ask(ctx context.Context, cfg *ClientConfig, rq request) (*exchange, error) 
 	return x, nil
 }
 
-// do sends the request. Whatever becomes of one that the server was to hold has a name of its own, from
-// the moment on that there is a connection for it.
-//
-// If a connection from its pool turns out to be dead, net/http sends the request again over another,
-// without a word. That is as it should be, but for a request that is to be held: see once.
+// do sends the request.
 func (x *exchange) do(rq request) (*http.Response, error) {
-	began := time.Now()
-	var holding atomic.Bool
-	lost := func(err error) error {
-		if !holding.Load() {
-			return err
-		}
-		return fmt.Errorf("%w (of %v, noticed after %v; an idle time-out on the way, if this goes on): %w",
-			ErrHoldCut, rq.hold, time.Since(began).Round(time.Millisecond), err)
-	}
-	var limit *time.Timer
+	w := &wait{request: rq, x: x, began: time.Now()}
 	if rq.silence > 0 {
-		limit = time.AfterFunc(rq.silence, func() {
-			if holding.Load() {
-				x.cancel(lost(silent(rq.hold + rq.silence)))
-			} else {
-				x.cancel(silent(rq.silence))
-			}
-		})
-		defer limit.Stop()
+		w.limit = time.AfterFunc(rq.silence, w.expire)
+		defer w.limit.Stop()
 	}
-	ctx := httptrace.WithClientTrace(x.live, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) {
-			if rq.hold > 0 && limit != nil {
-				holding.Store(true)
-				limit.Reset(rq.hold + rq.silence)
-			}
-		},
-	})
+	ctx := httptrace.WithClientTrace(x.live, &httptrace.ClientTrace{GotConn: w.gotConn})
 	var body io.Reader
 	if rq.hold > 0 {
 		body = once{}
@@ -284,24 +258,60 @@ func (x *exchange) do(rq request) (*http.Response, error) {
 	switch {
 	case err == nil && (resp.StatusCode == http.StatusGatewayTimeout || resp.StatusCode == http.StatusRequestTimeout):
 		defer resp.Body.Close()
-		return nil, lost(refusal(resp)) // something on the way gave up on the server
+		return nil, w.lost(refusal(resp)) // something on the way gave up on the server
 	case err == nil:
 		return resp, nil
 	case x.live.Err() != nil:
 		return nil, context.Cause(x.live)
-	case holding.Load():
-		return nil, lost(errors.New("the connection was lost")) // which of its ends said so first is chance
+	case w.held.Load():
+		return nil, w.lost(errors.New("the connection was lost")) // which of its ends said so first is chance
 	default:
 		return nil, err
 	}
 }
 
 // once is an empty body of which net/http does not know that it is empty, so that it does not send the request
-// again. On the wire there is no body. (To cancel the second attempt when it begins would be too late: it may
-// have dialled by then, or not.)
+// again if a connection from its pool turns out to be dead, which it does without a word. That is as it should
+// be, but for a request that is to be held. On the wire there is no body. (To cancel the second attempt when it
+// begins would be too late: it may have dialled by then, or not.)
 type once struct{}
 
 func (once) Read([]byte) (int, error) { return 0, io.EOF }
+
+// wait is the wait for the head of an answer. Whatever becomes of a request that the server was to hold
+// has a name of its own, from the moment on that there is a connection for it.
+type wait struct {
+	request
+	x     *exchange
+	began time.Time
+	limit *time.Timer // ends the exchange; nil if only the context does
+	held  atomic.Bool // there is a connection for a request to be held
+}
+
+// lost is why the exchange failed.
+func (w *wait) lost(err error) error {
+	if !w.held.Load() {
+		return err
+	}
+	return fmt.Errorf("%w (of %v, noticed after %v; an idle time-out on the way, if this goes on): %w",
+		ErrHoldCut, w.hold, time.Since(w.began).Round(time.Millisecond), err)
+}
+
+// expire ends the exchange with a server that has been silent for too long.
+func (w *wait) expire() {
+	patience := w.silence
+	if w.held.Load() {
+		patience += w.hold
+	}
+	w.x.cancel(w.lost(silent(patience)))
+}
+
+func (w *wait) gotConn(httptrace.GotConnInfo) {
+	if w.hold > 0 && w.limit != nil {
+		w.held.Store(true)
+		w.limit.Reset(w.hold + w.silence)
+	}
+}
 
 func checkAnswer(resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +55,13 @@ func onCountedWire(t *testing.T, tr string, change func(*ClientConfig)) (*system
 	return s, w, a
 }
 
+// answers gives the statuses of the answers, and how long they took.
+func (a *asked) answers() ([]int, []time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.statuses), slices.Clone(a.took)
+}
+
 // intervals gives the times between the requests.
 func (a *asked) intervals() []time.Duration {
 	a.mu.Lock()
@@ -95,7 +103,8 @@ func TestPollOfQuietRoom(t *testing.T) {
 		s, _, a := onCountedWire(t, "poll", func(c *ClientConfig) { c.Poll = Polling{Interval: time.Second, Steady: true} })
 		s.feed.publish(2)
 		time.Sleep(9500 * time.Millisecond)
-		require.Equal(t, []int{200, 200, 304, 304, 304, 304, 304, 304, 304, 304}, a.statuses)
+		statuses, _ := a.answers()
+		require.Equal(t, []int{200, 200, 304, 304, 304, 304, 304, 304, 304, 304}, statuses)
 		open, closed := s.feed.subscriptions()
 		require.Equal(t, []int{0, 10}, []int{open, closed})
 		require.Equal(t, simtest.UpTo(1, 2), s.rec.seqs())
@@ -110,7 +119,8 @@ func TestPollConnections(t *testing.T) {
 				c.Poll = Polling{Interval: time.Second, Steady: true, Reconnect: reconnect}
 			})
 			time.Sleep(9500 * time.Millisecond)
-			require.Len(t, a.statuses, 10)
+			statuses, _ := a.answers()
+			require.Len(t, statuses, 10)
 			connections := 0
 			w.each(func(*link) { connections++ })
 			require.Equal(t, want, connections)
@@ -125,10 +135,10 @@ func TestPollersChangeServers(t *testing.T) {
 		feed := newMemFeed()
 		other, err := Handler(ServerConfig{Feed: feed, Name: "edge-2"})
 		require.NoError(t, err)
-		servers, n := []http.Handler{testServer(t, feed), other}, 0
+		servers := []http.Handler{testServer(t, feed), other}
+		var requests atomic.Int64
 		w := newWire(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			servers[n%2].ServeHTTP(rw, r)
-			n++
+			servers[(requests.Add(1)-1)%2].ServeHTTP(rw, r)
 		}))
 		s := &system{feed: feed, url: w.url, http: w.client}
 		s.join(t, "poll", func(c *ClientConfig) { c.Poll = Polling{Interval: time.Second, Steady: true} })

@@ -49,6 +49,25 @@ func replay(t *testing.T, o *outcome) string {
 	return fmt.Sprintf("go test ./sim/hop1/conformance -run '^%s$' -sim.seed=%d", t.Name(), o.res.Seed)
 }
 
+// Goal: an exception excepts something: a misspelt one would be none, and one of a transport that is gone
+// would go unnoticed.
+func TestTraitsNameWhatExists(t *testing.T) {
+	known := map[string]bool{"live": true}
+	for _, n := range networks {
+		known[n.name] = true
+		for _, c := range checks {
+			known[c.name], known[n.name+"/"+c.name] = true, true
+		}
+	}
+	for transport, tr := range declared {
+		require.Contains(t, hop1.Transports(), transport)
+		for name, why := range tr.except {
+			require.True(t, known[name], "%s: %s", transport, name)
+			require.NotEmpty(t, why)
+		}
+	}
+}
+
 // Goal: the suite can fail: a client without resume and one without dedupe are caught, over every
 // transport, by the property that is for it.
 func TestMutantsAreCaught(t *testing.T) {

@@ -54,8 +54,7 @@ var networks = []network{
 		bites: []string{"partition"},
 	},
 	{
-		name:  "edge crash",
-		short: true,
+		name: "edge crash",
 		change: func(p *plan) {
 			p.link = latency
 			p.add(3*time.Second, sim.Crash("edge-1"))

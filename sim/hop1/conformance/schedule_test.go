@@ -4,8 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/netsim"
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/hop1"
@@ -78,4 +80,27 @@ func TestSchedules(t *testing.T) {
 			rt.Fatalf("%s: %s", p.transport, o.res.Banner(nil, "by rapid's fail file"))
 		}
 	})
+}
+
+// Goal: the schedules are bad enough to tell: both mutants are caught by several of a few fixed ones.
+func TestSchedulesCatchMutants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes dozens of runs")
+	}
+	plans := rapid.Custom(drawPlan)
+	for mutant, catcher := range map[hop1.Mutant]string{hop1.NoResume: "NoLoss", hop1.NoDedupe: "NoDuplicate"} {
+		caught := 0
+		for i := range 12 {
+			p := plans.Example(i)
+			p.mutant = mutant
+			o := carryOut(t, sim.Config{Seed: uint64(i)}, p)
+			require.NoError(t, o.res.Err)
+			for _, v := range o.res.Verdicts {
+				if v.Property == catcher && v.Outcome == model.Illegal {
+					caught++
+				}
+			}
+		}
+		require.GreaterOrEqual(t, caught, 3, "%s", mutant)
+	}
 }

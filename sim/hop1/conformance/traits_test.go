@@ -24,7 +24,8 @@ type traits struct {
 	requests bool
 	// inexact says why traces of the same seed differ, if they do.
 	inexact string
-	// except names networks, checks, or both as network/check, that are not for it, with the reason.
+	// except names networks, checks, or both as network/check, that are not for it, with the reason; "live"
+	// is all that runs over loopback sockets.
 	except map[string]string
 }
 
