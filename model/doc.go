@@ -8,7 +8,8 @@
 // positions, [Sessions] who is connected when, [Assignments] which edge owns which room. [Explore] goes
 // through every interleaving of a small system, for the protocols that no run can exhaust: the four-step
 // scaling dance and resuming. [Lamport], [Vector], [HLC] and [CausalBuffer] are the ways to order
-// messages. [Push] and [Fanout] are closed forms to compare runs with.
+// messages. [Push], [Poll], [LongPoll] and [Fanout] are closed forms to compare the times of a run with, and
+// [WireCost] one for its bytes.
 //
 // Start with [Event], the unit of a history, then [Validate] and [Explore].
 //

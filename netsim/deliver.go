@@ -22,6 +22,7 @@ func (n *Network) send(from *Host, c *Conn, p *packet) {
 	}
 	p.from, p.to = from, to
 	n.observe(Sent, from, to, c, size)
+	from.counters.sent(p)
 	at, fate := from.uplinkTo(to).take(n.clock, p.wireLen())
 	way := passage{fate: fate}
 	pipe := from.pipeTo(to)
@@ -169,6 +170,7 @@ func (n *Network) arrive(p *packet) {
 	if h.holdsIn(p) {
 		return
 	}
+	h.counters.received(p)
 	if h.box != nil && h.box.forwards(p) {
 		n.observe(Forwarded, h, p.from, nil, len(p.payload))
 		p.hops = min(p.hops+1, 63)

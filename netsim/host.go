@@ -39,6 +39,7 @@ type Host struct {
 	listeners  map[uint16]*Listener
 	sockets    map[uint16]*UDPConn // of UDP
 	pauses     []*pause            // the first holds what is held back; none unless the host is paused
+	counters   Counters
 }
 
 // connKey identifies a connection on its host: the remote address and port, and the local port.

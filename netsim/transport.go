@@ -37,6 +37,7 @@ func (c *Conn) connect() {
 	c.local.port = port
 	c.register()
 	n.observe(Dialed, h, hop, c, 0)
+	h.counters.Dialed++
 	c.proto.Connect(n.clock, c)
 	c.after()
 }
@@ -143,6 +144,7 @@ func (c *Conn) after() {
 
 func (c *Conn) established() {
 	c.net.observe(Established, c.host, nil, c, 0)
+	c.host.counters.established(c.listener != nil)
 	c.state = stateOpen
 	if c.listener == nil {
 		c.readSide.wake(c.net) // the dialler

@@ -1,10 +1,10 @@
 // Package plots draws what a run's history shows.
 //
-// Its noun is the [Figure]: made from a [model.History] by a function of this package, one per file, and
-// written as PNG and SVG by [Save]. There is one look for all of them, in style.go.
+// Its noun is the [Figure]: made from a [model.History], or from numbers, by a function of this package, one
+// per file, and written as PNG and SVG by [Save]. There is one look for all of them, in style.go.
 //
 // Start with [Timeline], which shows a run's faults and what its clients saw of them, and
-// [DeliveryCDF], which compares transports.
+// [DeliveryCDF], which compares transports. [ClosedForm] holds simulated latencies against what a formula says.
 //
 // # Determinism
 //

@@ -264,17 +264,24 @@ func (sys *ChatSystem) publish(ctx context.Context, n *sim.Node) error {
 	}
 }
 
+// everyTransport is a value of Transport that gives clients all transports in turn, equally in each room.
+const everyTransport = "all"
+
 // subscribe is the program of the i-th client.
 func (sys *ChatSystem) subscribe(ctx context.Context, n *sim.Node, i int) error {
 	c := sys.chat
-	transport := c.Transport
-	if transport == "mix" {
+	transport, share := c.Transport, 2
+	switch transport {
+	case "mix":
 		transport = []string{"ws", "sse"}[i%2]
+	case everyTransport:
+		all := hop1.Transports()
+		transport, share = all[i%len(all)], len(all)
 	}
 	luck := n.Rand("client")
 	client, err := hop1.NewClient(hop1.ClientConfig{
-		Name: n.Name(), Room: room(i / 2 % c.Rooms), BaseURL: "http://lb", Transport: transport,
-		HTTP: n.HTTPClient(), Rand: luck, Backoff: hop1.Backoff{Max: time.Second},
+		Name: n.Name(), Room: room(i / share % c.Rooms), BaseURL: "http://lb", Transport: transport,
+		HTTP: n.Metered(n.HTTPClient()), Rand: luck, Backoff: hop1.Backoff{Max: time.Second},
 		Poll: hop1.Polling{Interval: c.Interval}, Hold: c.Hold,
 		Observe: func(e model.Event) { sys.observe(n, e) }, Mutant: c.mutant,
 	})

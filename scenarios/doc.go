@@ -3,11 +3,14 @@
 //
 // A [Scenario] is a value with parameters; [New] finds one by name, and [Names] lists them. Its Run
 // builds the system in a world and lets it run; [Execute] does all of that and sums up the result in a
-// [Report]. A scenario is one file and one line in the registry.
+// [Report], with what each transport cost ([Metrics]). A scenario is one file and one line in the registry.
+// It may have figures ([Illustrator]), tables ([Tabulator]) and warnings ([Warner]) of its own, and parts
+// ([Composite]), which are scenarios too.
 //
 // # Determinism
 //
-// A run is a function of the scenario's parameters, its mutant, and the seed.
+// A run is a function of the scenario's parameters, its mutant, and the seed. So is its report, but for wall
+// time and for the memory of a connection, which are measured.
 //
 // # Limitations
 //

@@ -9,9 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"gonum.org/v1/gonum/stat"
-
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/plots"
 	"github.com/twohop/twohop/sim"
 )
 
@@ -42,12 +41,21 @@ type Report struct {
 
 	// LatencyMS is the time from the call to publish until delivery, per transport.
 	LatencyMS map[string]Quantiles `json:"latency_ms"`
-	Faults    []FaultReport        `json:"faults"`
-	Verdicts  []model.Verdict      `json:"verdicts"`
+	// Metrics is what each transport cost and did.
+	Metrics map[string]*Metrics `json:"metrics"`
+	// Tables are those of the scenario itself, and Warnings what it finds odd about its parameters.
+	Tables   []Table         `json:"tables,omitempty"`
+	Warnings []string        `json:"warnings,omitempty"`
+	Faults   []FaultReport   `json:"faults"`
+	Verdicts []model.Verdict `json:"verdicts"`
 	// Error says why the run failed, if it did other than by a property.
 	Error string `json:"error,omitempty"`
+	// Parts are the reports of the scenario's parts; see [Composite].
+	Parts []*Report `json:"parts,omitempty"`
 
-	err error
+	err      error
+	scenario Scenario
+	result   *sim.Result
 }
 
 // Quantiles sums up a distribution, in milliseconds.
@@ -69,11 +77,48 @@ type FaultReport struct {
 }
 
 // Execute runs a scenario and sums it up. The mutant, if any, has been chosen before; mutant is its
-// name for the report.
+// name for the report. The parts of a [Composite] run after it, unless it failed or was interrupted.
 func Execute(t *testing.T, s Scenario, mutant string, cfg sim.Config) (*Report, *sim.Result) {
+	ofPart := cfg
 	s.Configure(&cfg)
 	res := sim.Run(t, cfg, s.Run)
-	return report(s, mutant, &cfg, res), res
+	r := report(s, mutant, &cfg, res)
+	if c, ok := s.(Composite); ok && res.Err == nil && !res.Partial {
+		ofPart.Capture, ofPart.Progress = nil, nil // those are of the whole
+		for _, part := range c.Parts() {
+			p, _ := Execute(t, part, "", ofPart)
+			r.Parts = append(r.Parts, p)
+		}
+	}
+	if m, ok := s.(measured); ok && res.Err == nil && !res.Partial {
+		m.measure(t, r)
+	}
+	return r, res
+}
+
+// measured is a scenario that measures what depends on the machine, too, once its run is over.
+type measured interface {
+	measure(t *testing.T, r *Report)
+}
+
+// Result is the run that the report sums up.
+func (r *Report) Result() *sim.Result { return r.result }
+
+// Figures draws what the run and its parts show besides what every history does.
+func (r *Report) Figures() []plots.Named {
+	return append(r.wireFigure(), r.ownFigures()...)
+}
+
+// ownFigures are those of the scenario and its parts.
+func (r *Report) ownFigures() []plots.Named {
+	var figures []plots.Named
+	if s, ok := r.scenario.(Illustrator); ok {
+		figures = s.Figures(r.result.History)
+	}
+	for _, p := range r.Parts {
+		figures = append(figures, p.ownFigures()...)
+	}
+	return figures
 }
 
 func report(s Scenario, mutant string, cfg *sim.Config, res *sim.Result) *Report {
@@ -81,7 +126,14 @@ func report(s Scenario, mutant string, cfg *sim.Config, res *sim.Result) *Report
 		Scenario: s.Name(), Seed: res.Seed, Mutant: mutant, Params: make(map[string]any),
 		TraceHash: fmt.Sprintf("%016x", res.Trace.Hash()), Steps: res.Trace.Steps(), Runs: max(cfg.Repeat, 1),
 		VirtualS: res.Virtual.Seconds(), WallS: res.Wall.Seconds(), Partial: res.Partial,
-		LatencyMS: latencies(res.History), Faults: []FaultReport{}, Verdicts: res.Verdicts, err: res.Err,
+		LatencyMS: latencies(res.History), Metrics: metrics(res), Faults: []FaultReport{}, Verdicts: res.Verdicts,
+		err: res.Err, scenario: s, result: res,
+	}
+	if s, ok := s.(Tabulator); ok {
+		r.Tables = s.Tables(res.History)
+	}
+	if s, ok := s.(Warner); ok {
+		r.Warnings = s.Warnings()
 	}
 	for _, p := range s.Params() {
 		r.Params[p.Name] = p.Value.JSON()
@@ -126,16 +178,13 @@ func (r *Report) count(h *model.History) {
 }
 
 func latencies(h *model.History) map[string]Quantiles {
-	byTransport := make(map[string][]float64)
+	byTransport := make(map[string][]time.Duration)
 	for _, l := range model.Latencies(h) {
-		ms := float64(l.Value()) / float64(time.Millisecond)
-		byTransport[l.Transport] = append(byTransport[l.Transport], ms)
+		byTransport[l.Transport] = append(byTransport[l.Transport], l.Value())
 	}
 	quantiles := make(map[string]Quantiles)
-	for transport, ms := range byTransport {
-		slices.Sort(ms)
-		q := func(p float64) float64 { return micro(stat.Quantile(p, stat.Empirical, ms, nil)) }
-		quantiles[transport] = Quantiles{len(ms), q(0.5), q(0.9), q(0.99), micro(ms[len(ms)-1])}
+	for transport, ds := range byTransport {
+		quantiles[transport] = quantilesOf(ds)
 	}
 	return quantiles
 }
@@ -143,8 +192,25 @@ func latencies(h *model.History) map[string]Quantiles {
 // micro rounds milliseconds to whole microseconds.
 func micro(ms float64) float64 { return math.Round(ms*1000) / 1000 }
 
-// Outcome is the run's outcome in one word: that of the worst verdict, or Unknown if the run failed.
+// Outcome is the run's outcome in one word: that of the worst verdict, its parts' included, or Unknown if
+// the run failed.
 func (r *Report) Outcome() model.Outcome {
+	worst := r.own()
+	for _, p := range r.Parts {
+		switch p.Outcome() {
+		case model.Illegal:
+			return model.Illegal
+		case model.Unknown:
+			if worst == model.Ok {
+				worst = model.Unknown
+			}
+		}
+	}
+	return worst
+}
+
+// own is the outcome without the parts.
+func (r *Report) own() model.Outcome {
 	worst := model.Ok
 	if r.err != nil || r.Partial || len(r.Verdicts) == 0 {
 		worst = model.Unknown

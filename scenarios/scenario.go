@@ -46,6 +46,27 @@ type Warner interface {
 	Warnings() []string
 }
 
+// Tabulator is a scenario with tables of its own.
+type Tabulator interface {
+	Scenario
+	// Tables sums up what a run's history shows of this experiment; none if it shows nothing of it.
+	Tables(h *model.History) []Table
+}
+
+// Table is a table for people: a title, a head, and rows as long as that.
+type Table struct {
+	Title string     `json:"title"`
+	Head  []string   `json:"head"`
+	Rows  [][]string `json:"rows"`
+}
+
+// Composite is a scenario with parts: further scenarios, which run after it, each in a world of its own
+// with the same seed. What they find is a part of what it finds.
+type Composite interface {
+	Scenario
+	Parts() []Scenario
+}
+
 // Mutant is a deliberate bug with the property that must catch it.
 type Mutant struct {
 	Name, Summary string
@@ -57,6 +78,9 @@ type Mutant struct {
 var registry = []func() Scenario{
 	func() Scenario { return NewChat() },
 	func() Scenario { return NewFidelity() },
+	func() Scenario { return NewTransports() },
+	func() Scenario { return NewCallbackGap() },
+	func() Scenario { return NewPollInterval() },
 }
 
 // Names lists the scenarios.

@@ -3,7 +3,8 @@
 // A [World] owns the network and its nodes. A [Node] is a process on a host: a function with a context
 // that listens, dials and records what it sees. A [Fault] is a value, such as Crash("edge-1"), that a
 // schedule inflicts on the world. What came of it is in the [Result]: the trace (what the world did,
-// step by step), the history (what the programs recorded), and the verdicts of the properties.
+// step by step), the history (what the programs recorded), the verdicts of the properties, and the [Usage] of
+// each host: bytes, connections, requests.
 //
 // Start with [Test] in a test of your own; [Run] reports instead of failing, for searches and sweeps.
 //

@@ -54,6 +54,8 @@ type Result struct {
 	Verdicts []model.Verdict
 	// Virtual is how much virtual time the run took, and Wall how much real time.
 	Virtual, Wall time.Duration
+	// Usage is what each host used of the network, by name.
+	Usage map[string]Usage
 	// Partial says that the run was interrupted.
 	Partial bool
 	// Err says why the run failed, if it did: the first error of the world's function, of a node, or of
@@ -229,6 +231,7 @@ func (w *World) outcome() *outcome {
 	return &outcome{
 		Result: Result{
 			History: &w.history, Trace: &w.trace, Faults: w.faults, Virtual: w.virtual, Partial: w.partial, Err: w.err,
+			Usage: w.used,
 		},
 		checks: w.checks,
 	}

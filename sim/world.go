@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,10 +35,17 @@ type World struct {
 	virtual time.Duration // that the run took
 	partial bool
 	ended   bool
+	used    map[string]Usage // by the end of the run
+
+	metersMu sync.Mutex
+	meters   map[string]*meter // by host
 }
 
 func newWorld(t *testing.T, cfg *Config) (*World, error) {
-	w := &World{t: t, seed: cfg.Seed, nodes: make(map[string]*Node), clocks: make(map[string]*hostClock), scalers: make(map[string]func(int) error)}
+	w := &World{
+		t: t, seed: cfg.Seed, nodes: make(map[string]*Node), meters: make(map[string]*meter),
+		clocks: make(map[string]*hostClock), scalers: make(map[string]func(int) error),
+	}
 	w.trace.keep = !cfg.DropTrace
 	var err error
 	w.net, err = netsim.New(netsim.Config{Seed: cfg.Seed, TCP: cfg.TCP, Fidelity: cfg.Fidelity, Capture: cfg.Capture, Observe: w.observe})
@@ -155,6 +163,7 @@ func (w *World) end() (leaked []string) {
 	}
 	w.net.Settle()
 	w.virtual = w.net.Now()
+	w.used = w.usage()
 	w.Record(model.Event{Kind: model.RunEnd})
 	w.trace.names = w.hostNames()
 	w.ended = true

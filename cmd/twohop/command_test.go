@@ -167,7 +167,7 @@ func TestOut(t *testing.T) {
 	for _, name := range []string{"trace.jsonl", "history.jsonl", "result.json"} {
 		require.Contains(t, names, name)
 	}
-	require.Len(t, names, 3+4, "two figures, as PNG and SVG: %q", names)
+	require.Len(t, names, 3+6, "three figures, as PNG and SVG: %q", names)
 	for _, name := range []string{"trace.jsonl", "history.jsonl"} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		require.NoError(t, err)

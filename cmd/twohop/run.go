@@ -117,7 +117,7 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 		files = append(files, o.pcap)
 	}
 	if o.out != "" {
-		written, err := o.write(s, report, res)
+		written, err := o.write(report, res)
 		if err != nil {
 			return err
 		}
@@ -132,11 +132,25 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if outcome := report.Outcome(); outcome != model.Ok {
-		fmt.Fprintf(stderr, "%s\n", res.Banner(files, o.replay(s)))
-		return exitFor(outcome)
+	outcome := report.Outcome()
+	if outcome != model.Ok {
+		o.explain(stderr, s, report, files)
 	}
-	return nil
+	return exitFor(outcome)
+}
+
+// explain says what failed, and how to see it again.
+func (o *runOptions) explain(stderr io.Writer, s scenarios.Scenario, report *scenarios.Report, files []string) {
+	parts := 0
+	for _, p := range report.Parts {
+		if p.Outcome() != model.Ok {
+			parts++
+			fmt.Fprintf(stderr, "part %s: %s\n", p.Scenario, p.Result().Banner(nil, o.replay(s)))
+		}
+	}
+	if res := report.Result(); parts == 0 || !res.Ok() {
+		fmt.Fprintf(stderr, "%s\n", res.Banner(files, o.replay(s)))
+	}
 }
 
 // scenario finds the scenario and sets its parameters and mutant.
@@ -236,7 +250,7 @@ func (o *runOptions) createCapture() (*os.File, error) {
 }
 
 // write writes everything about the run into the output folder, and returns the files' names.
-func (o *runOptions) write(s scenarios.Scenario, report *scenarios.Report, res *sim.Result) ([]string, error) {
+func (o *runOptions) write(report *scenarios.Report, res *sim.Result) ([]string, error) {
 	files, err := res.WriteFiles(o.out)
 	if err != nil {
 		return files, fmt.Errorf("--out: %w", err)
@@ -250,11 +264,14 @@ func (o *runOptions) write(s scenarios.Scenario, report *scenarios.Report, res *
 		return files, fmt.Errorf("--out: %w", err)
 	}
 	files = append(files, result)
-	var own []plots.Named
-	if s, ok := s.(scenarios.Illustrator); ok {
-		own = s.Figures(res.History)
+	for _, p := range report.Parts {
+		written, err := p.Result().WriteFiles(filepath.Join(o.out, p.Scenario))
+		if err != nil {
+			return files, fmt.Errorf("--out: %w", err)
+		}
+		files = append(files, written...)
 	}
-	figures, err := plots.WriteAll(o.out, res.History, own...)
+	figures, err := plots.WriteAll(o.out, res.History, report.Figures()...)
 	if err != nil {
 		return files, fmt.Errorf("--out: %w", err)
 	}

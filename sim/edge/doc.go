@@ -16,7 +16,8 @@
 //
 // The package runs on real sockets and in a testing/synctest bubble alike. It draws no random numbers,
 // holds no lock while it waits, and lets nothing depend on which of the goroutines that wake at one
-// instant runs first: each client is told the same, on a connection of its own. A client that arrives
+// instant runs first: each client is told the same, on a connection of its own, and what reaches a room in
+// one instant is passed on as one batch, a microsecond later. A client that arrives
 // at the very nanosecond at which a room's linger ends may find the room open or open it anew.
 //
 // # Limitations

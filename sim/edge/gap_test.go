@@ -166,11 +166,11 @@ func TestGapsFillTheQueue(t *testing.T) {
 			hop.gap(model.Cursor{Epoch: "e1", Seq: 10 * (i + 1)})
 			hop.messages("e1", 10*(i+1)+1, 10*(i+1)+1)
 		}
-		synctest.Wait()
+		settled()
 		require.Equal(t, 10, s.Stats().QueueHigh)
 		require.Len(t, story(t, patient), 10)
 		hop.gap(model.Cursor{Epoch: "e2"})
-		synctest.Wait()
+		settled()
 		require.Equal(t, []string{"→e2:0"}, story(t, patient))
 		_, err := slow.Next(t.Context())
 		require.ErrorIs(t, err, hop1.ErrSlowConsumer)
@@ -185,8 +185,8 @@ func TestReadersCannotOverwriteTheCache(t *testing.T) {
 		first, second := open(t, s, "r", model.Cursor{}), open(t, s, "r", model.Cursor{})
 		for seq := uint64(4); seq <= 8; seq++ {
 			hop.messages("e1", seq, seq)
+			settled()
 		}
-		synctest.Wait()
 		cache := s.rooms["r"].now.msgs
 		require.Greater(t, cap(cache), len(cache), "there is something to overwrite")
 		b, err := first.Next(t.Context())
@@ -200,7 +200,7 @@ func TestReadersCannotOverwriteTheCache(t *testing.T) {
 			_ = append(msgs, message(666))
 		}
 		hop.messages("e1", 9, 9)
-		synctest.Wait()
+		settled()
 		for _, msgs := range [][]model.Message{b.Messages, backlog.Messages} {
 			_ = append(msgs, message(666)) // where 9 is now
 		}

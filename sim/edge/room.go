@@ -74,8 +74,9 @@ func (rm *room) follow() error {
 	if start := up.Start(); start.Cursor != rm.position() {
 		rm.restart(start.Cursor, start.Gap)
 	}
+	upstream := instants{up: up, most: max(rm.srv.cfg.QueueLimit/2, 1)}
 	for {
-		b, err := up.Next(rm.ctx)
+		b, err := upstream.next(rm.ctx)
 		if err != nil {
 			return err
 		}

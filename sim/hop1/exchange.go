@@ -125,21 +125,11 @@ func (s *server) gather(ctx context.Context, a *polled, sub opened, tags string,
 			}
 			return err
 		}
-		before := a.news
 		if err := a.take(b, sub, start, tags); err != nil {
 			return err
 		}
-		if a.news && !before && hold > 0 {
-			if err := pause(ctx, linger); err != nil {
-				return err
-			}
-		}
 	}
 }
-
-// linger is how long a held request goes on waiting once there is news: what comes at one instant shall be
-// in one answer, whichever of the goroutines that it wakes runs first.
-const linger = 50 * time.Microsecond
 
 // take adds a batch to the answer.
 func (a *polled) take(b Batch, sub opened, start Start, tags string) error {
@@ -250,8 +240,12 @@ func (x *exchange) do(rq request) (*http.Response, error) {
 		w.limit = time.AfterFunc(rq.silence, w.expire)
 		defer w.limit.Stop()
 	}
-	ctx := httptrace.WithClientTrace(x.live, &httptrace.ClientTrace{GetConn: w.getConn, GotConn: w.gotConn})
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rq.url, nil)
+	ctx := httptrace.WithClientTrace(x.live, &httptrace.ClientTrace{GotConn: w.gotConn})
+	var body io.Reader
+	if rq.hold > 0 {
+		body = once{}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rq.url, body)
 	if err != nil {
 		return nil, err
 	}
@@ -269,10 +263,20 @@ func (x *exchange) do(rq request) (*http.Response, error) {
 		return resp, nil
 	case x.live.Err() != nil:
 		return nil, context.Cause(x.live)
+	case w.held.Load():
+		return nil, w.lost(errors.New("the connection was lost")) // which of its ends said so first is chance
 	default:
-		return nil, w.lost(err)
+		return nil, err
 	}
 }
+
+// once is an empty body of which net/http does not know that it is empty, so that it does not send the request
+// again if a connection from its pool turns out to be dead, which it does without a word. That is as it should
+// be, but for a request that is to be held. On the wire there is no body. (To cancel the second attempt when it
+// begins would be too late: it may have dialled by then, or not.)
+type once struct{}
+
+func (once) Read([]byte) (int, error) { return 0, io.EOF }
 
 // wait is the wait for the head of an answer. Whatever becomes of a request that the server was to hold
 // has a name of its own, from the moment on that there is a connection for it.
@@ -300,15 +304,6 @@ func (w *wait) expire() {
 		patience += w.hold
 	}
 	w.x.cancel(w.lost(silent(patience)))
-}
-
-// getConn is called when the request needs a connection. That it needs another says that the first, from
-// the pool, turned out to be dead. net/http then sends the request again, without a word, which is as it
-// should be, but for a request that was being held.
-func (w *wait) getConn(string) {
-	if w.held.Load() {
-		w.x.cancel(w.lost(errors.New("the connection was lost")))
-	}
 }
 
 func (w *wait) gotConn(httptrace.GotConnInfo) {

@@ -52,8 +52,6 @@ type sseSink struct {
 // extend gives the next write its time.
 func (k *sseSink) extend() error { return k.rc.SetWriteDeadline(time.Now().Add(k.timeout)) }
 
-// send writes each frame by itself, as a chunk (or DATA frame) of its own: how many frames there are to send at
-// once may hang on which of two goroutines that woke at one instant ran first, and must not show on the wire.
 func (k *sseSink) send(frames []frame) error {
 	for _, f := range frames {
 		var err error
@@ -64,22 +62,23 @@ func (k *sseSink) send(frames []frame) error {
 			return err
 		}
 	}
-	return nil
+	return k.rc.Flush()
 }
 
 // beat writes a comment, which EventSource and every other parser skips.
 func (k *sseSink) beat() error {
-	return k.write([]byte(":\n\n"))
+	if err := k.write([]byte(":\n\n")); err != nil {
+		return err
+	}
+	return k.rc.Flush()
 }
 
 func (k *sseSink) write(b []byte) error {
 	if err := k.extend(); err != nil {
 		return err
 	}
-	if _, err := k.w.Write(b); err != nil {
-		return err
-	}
-	return k.rc.Flush()
+	_, err := k.w.Write(b)
+	return err
 }
 
 // sseStream is the client's side. A goroutine parses the body, since a body cannot be read with a
