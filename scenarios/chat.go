@@ -18,7 +18,7 @@ import (
 )
 
 // Chat is a chat over a mobile-like network whose first edge crashes and returns: publishers POST
-// messages to rooms, Redis carries them to the edges, and the edges push them to clients behind an L4
+// messages to rooms, Redis carries them to the edges, and the edges push them to clients behind a
 // balancer. Clients resume from their cursors. [NewChat] gives it its defaults.
 type Chat struct {
 	Clients, Rooms, Publishers, Edges int
@@ -32,6 +32,8 @@ type Chat struct {
 	// data centre, one way.
 	Latency, Jitter time.Duration
 	Loss            float64
+	// Balancer is what clients and publishers connect to: "l4" forwards packets, "l7" requests.
+	Balancer string
 	// Fidelity is how closely connections are modelled: "tcp" or "stream".
 	Fidelity string
 	// Duration is how long a run takes. A quarter of it passes before the first edge crashes; it
@@ -48,7 +50,7 @@ func NewChat() *Chat {
 		Clients: 200, Rooms: 10, Publishers: 3, Edges: 2,
 		Rate: 10, Body: 200, Transport: "mix",
 		Latency: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.01,
-		Fidelity: "tcp", Duration: 20 * time.Second,
+		Balancer: "l4", Fidelity: "tcp", Duration: 20 * time.Second,
 	}
 }
 
@@ -73,6 +75,7 @@ func (c *Chat) Params() []Param {
 		{"latency", "one-way delay between clients and data centre", durationValue{&c.Latency, 0, 5 * time.Second}},
 		{"jitter", "how much that delay varies, each way; at most latency", durationValue{&c.Jitter, 0, 5 * time.Second}},
 		{"loss", "packets lost there, each way", floatValue{&c.Loss, 0, 0.5, "probability"}},
+		{"balancer", "what forwards to the endpoint servers: packets (l4) or requests (l7)", choiceValue{&c.Balancer, []string{"l4", "l7"}}},
 		{"fidelity", "how closely connections are modelled", choiceValue{&c.Fidelity, []string{netsim.TCP.String(), netsim.Stream.String()}}},
 		{"duration", "virtual time", durationValue{&c.Duration, 10 * time.Second, time.Hour}},
 	}
@@ -135,8 +138,7 @@ func (c *Chat) Run(w *sim.World) error {
 
 // ChatSystem is a chat that has been built in a world.
 type ChatSystem struct {
-	chat     *Chat
-	balancer *netsim.Balancer
+	chat *Chat
 
 	mu     sync.Mutex
 	rooms  map[string]model.Cursor // the last position known to be in a room's log
@@ -171,13 +173,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 		w.Node(name, c.edge)
 		backends[i] = name + ":80"
 	}
-	w.Node("lb", func(ctx context.Context, n *sim.Node) error {
-		sys.balancer.Run(ctx)
-		return nil
-	})
-	var err error
-	sys.balancer, err = w.Net().Host("lb").Balance(netsim.BalancerConfig{Backends: backends, HealthInterval: 500 * time.Millisecond})
-	w.Fail(err)
+	balance(w, c.Balancer, backends)
 	for i := range c.Publishers {
 		w.Node(fmt.Sprintf("publisher-%d", i+1), sys.publish)
 	}
@@ -187,6 +183,42 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 		})
 	}
 	return sys
+}
+
+// healthInterval is how often balancers check an edge.
+const healthInterval = 500 * time.Millisecond
+
+// balance adds the node lb, a balancer of the kind that the chat's parameter names.
+func balance(w *sim.World, kind string, backends []string) {
+	if kind == "l7" {
+		w.Node("lb", func(ctx context.Context, n *sim.Node) error {
+			return proxy(ctx, n, edge.ProxyConfig{Backends: backends, HealthPath: "/health"})
+		})
+		return
+	}
+	var b *netsim.Balancer
+	w.Node("lb", func(ctx context.Context, n *sim.Node) error {
+		b.Run(ctx)
+		return nil
+	})
+	var err error
+	b, err = w.Net().Host("lb").Balance(netsim.BalancerConfig{Backends: backends, HealthInterval: healthInterval})
+	w.Fail(err)
+}
+
+// proxy is the program of an L7 balancer.
+func proxy(ctx context.Context, n *sim.Node, cfg edge.ProxyConfig) error {
+	cfg.Dial, cfg.HealthInterval = n.DialContext, healthInterval
+	p, err := edge.NewProxy(cfg)
+	if err != nil {
+		return err
+	}
+	var checks sync.WaitGroup
+	checks.Go(func() { p.Run(ctx) })
+	err = n.Serve(ctx, ":80", p)
+	p.Close()
+	checks.Wait()
+	return err
 }
 
 // edge is an endpoint server's program.

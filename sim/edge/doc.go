@@ -5,7 +5,8 @@
 // cache of recent messages, however many clients read it. A client has no goroutine and no queue of its
 // own here, only a position in the room's cache; how far it is behind is its queue.
 //
-// Start with [New] and [Server.Handler].
+// Start with [New] and [Server.Handler]. In front of several servers stands a [Proxy], which balances
+// requests, not connections.
 //
 // # Determinism
 //
@@ -15,6 +16,9 @@
 // at the very nanosecond at which a room's linger ends may find the room open or open it anew.
 //
 // # Limitations
+//
+// A Proxy speaks HTTP/1.1 without TLS to its backends. It does not drain by itself when it is told to stop:
+// its clients are cut, and reconnect.
 //
 // A client that resumes from beyond the cache has its whole backlog in memory until it is sent, at most
 // what hop 2 keeps.

@@ -54,6 +54,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /rooms/{room}/messages", s.servePublish)
+	mux.HandleFunc("GET /health", s.serveHealth)
 	mux.Handle("/", streams)
 	s.handler = mux
 	s.alive, s.drain = context.WithCancel(context.Background())
@@ -63,8 +64,9 @@ func New(cfg Config) (*Server, error) {
 // Handler serves subscriptions, as [hop1.Handler] says, and
 //
 //	POST /rooms/{room}/messages   a [hop1.PublishRequest] in JSON
+//	GET  /health                  200, or 503 if the server drains
 //
-// which is answered with 200 and a [hop1.PublishReply], with 400 and a sentence if it cannot be
+// A publish is answered with 200 and a [hop1.PublishReply], with 400 and a sentence if it cannot be
 // published, or with 503 and a Retry-After if the broker is out of reach or the server drains.
 func (s *Server) Handler() http.Handler { return s.handler }
 
