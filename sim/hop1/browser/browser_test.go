@@ -196,7 +196,7 @@ func TestBrowserOnLoopback(t *testing.T) {
 		t.Skip("there are no sockets here")
 	}
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(streams))
-	srv.EnableHTTP2 = true
+	srv.EnableHTTP2, srv.Config.ErrorLog = true, log.New(io.Discard, "", 0)
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	for _, http2 := range []bool{false, true} {
