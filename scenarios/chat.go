@@ -28,6 +28,10 @@ type Chat struct {
 	Body int
 	// Transport is what clients use; "mix" gives every other one WebSocket and SSE.
 	Transport string
+	// Interval is how often polling clients ask, and Hold how long a long poll may be held.
+	Interval, Hold time.Duration
+	// Idle is after how much silence the balancer forgets a connection or cuts a request; 0 means never.
+	Idle time.Duration
 	// Latency, Jitter and Loss are those of the links between the balancer and whoever is outside the
 	// data centre, one way.
 	Latency, Jitter time.Duration
@@ -49,6 +53,7 @@ func NewChat() *Chat {
 	return &Chat{
 		Clients: 200, Rooms: 10, Publishers: 3, Edges: 2,
 		Rate: 10, Body: 200, Transport: "mix",
+		Interval: time.Second, Hold: 10 * time.Second,
 		Latency: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.01,
 		Balancer: "l4", Fidelity: "tcp", Duration: 20 * time.Second,
 	}
@@ -72,6 +77,9 @@ func (c *Chat) Params() []Param {
 		{"rate", "messages posted by each publisher", floatValue{&c.Rate, 0.1, 1000, "messages/s"}},
 		{"body", "size of a message's body", intValue{&c.Body, 0, 65536, "bytes"}},
 		{"transport", "what clients use; mix is half and half", choiceValue{&c.Transport, append([]string{"mix"}, hop1.Transports()...)}},
+		{"interval", "from one poll to the next", durationValue{&c.Interval, 10 * time.Millisecond, time.Hour}},
+		{"hold", "how long a long poll may be held", durationValue{&c.Hold, 10 * time.Millisecond, time.Hour}},
+		{"idle", "silence after which the balancer forgets a connection, or cuts a request; 0s is never", durationValue{&c.Idle, 0, time.Hour}},
 		{"latency", "one-way delay between clients and data centre", durationValue{&c.Latency, 0, 5 * time.Second}},
 		{"jitter", "how much that delay varies, each way; at most latency", durationValue{&c.Jitter, 0, 5 * time.Second}},
 		{"loss", "packets lost there, each way", floatValue{&c.Loss, 0, 0.5, "probability"}},
@@ -108,6 +116,14 @@ func (c *Chat) Length() time.Duration { return c.Duration }
 func (c *Chat) Validate() error {
 	if c.Jitter > c.Latency {
 		return fmt.Errorf("parameter jitter: %v is not allowed: want at most the latency, %v", c.Jitter, c.Latency)
+	}
+	return nil
+}
+
+// Warnings implements [Warner].
+func (c *Chat) Warnings() []string {
+	if warning := hop1.HoldWarning(c.Hold, c.Idle); warning != "" && c.Transport == "longpoll" {
+		return []string{warning}
 	}
 	return nil
 }
@@ -173,7 +189,11 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 		w.Node(name, c.edge)
 		backends[i] = name + ":80"
 	}
-	balance(w, c.Balancer, backends)
+	if c.Balancer == "l7" {
+		proxyRequests(w, "lb", edge.ProxyConfig{Backends: backends, HealthPath: "/health", IdleTimeout: c.Idle})
+	} else {
+		forwardPackets(w, "lb", netsim.BalancerConfig{Backends: backends, IdleTimeout: c.Idle})
+	}
 	for i := range c.Publishers {
 		w.Node(fmt.Sprintf("publisher-%d", i+1), sys.publish)
 	}
@@ -183,42 +203,6 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 		})
 	}
 	return sys
-}
-
-// healthInterval is how often balancers check an edge.
-const healthInterval = 500 * time.Millisecond
-
-// balance adds the node lb, a balancer of the kind that the chat's parameter names.
-func balance(w *sim.World, kind string, backends []string) {
-	if kind == "l7" {
-		w.Node("lb", func(ctx context.Context, n *sim.Node) error {
-			return proxy(ctx, n, edge.ProxyConfig{Backends: backends, HealthPath: "/health"})
-		})
-		return
-	}
-	var b *netsim.Balancer
-	w.Node("lb", func(ctx context.Context, n *sim.Node) error {
-		b.Run(ctx)
-		return nil
-	})
-	var err error
-	b, err = w.Net().Host("lb").Balance(netsim.BalancerConfig{Backends: backends, HealthInterval: healthInterval})
-	w.Fail(err)
-}
-
-// proxy is the program of an L7 balancer.
-func proxy(ctx context.Context, n *sim.Node, cfg edge.ProxyConfig) error {
-	cfg.Dial, cfg.HealthInterval = n.DialContext, healthInterval
-	p, err := edge.NewProxy(cfg)
-	if err != nil {
-		return err
-	}
-	var checks sync.WaitGroup
-	checks.Go(func() { p.Run(ctx) })
-	err = n.Serve(ctx, ":80", p)
-	p.Close()
-	checks.Wait()
-	return err
 }
 
 // edge is an endpoint server's program.
@@ -291,6 +275,7 @@ func (sys *ChatSystem) subscribe(ctx context.Context, n *sim.Node, i int) error 
 	client, err := hop1.NewClient(hop1.ClientConfig{
 		Name: n.Name(), Room: room(i / 2 % c.Rooms), BaseURL: "http://lb", Transport: transport,
 		HTTP: n.HTTPClient(), Rand: luck, Backoff: hop1.Backoff{Max: time.Second},
+		Poll: hop1.Polling{Interval: c.Interval}, Hold: c.Hold,
 		Observe: func(e model.Event) { sys.observe(n, e) }, Mutant: c.mutant,
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/scenarios"
 	"github.com/twohop/twohop/sim"
+	"github.com/twohop/twohop/sim/hop1"
 )
 
 // smallChat is the catalogue's chat with fewer clients, for tests that run it often.
@@ -32,6 +33,8 @@ func TestChatVariants(t *testing.T) {
 	for name, change := range map[string]func(*scenarios.Chat){
 		"ws":      func(c *scenarios.Chat) { c.Transport = "ws" },
 		"sse":     func(c *scenarios.Chat) { c.Transport = "sse" },
+		"poll":    func(c *scenarios.Chat) { c.Transport = "poll" },
+		"hold":    func(c *scenarios.Chat) { c.Transport, c.Hold, c.Idle = "longpoll", 3*time.Second, time.Second },
 		"stream":  func(c *scenarios.Chat) { c.Fidelity = "stream" },
 		"lossy":   func(c *scenarios.Chat) { c.Loss = 0.1 },
 		"instant": func(c *scenarios.Chat) { c.Latency, c.Jitter = 0, 0 },
@@ -123,7 +126,10 @@ func TestParameters(t *testing.T) {
 		{"loss", "2", `parameter loss: "2" is not allowed: want a number, 0 to 0.5`},
 		{"loss", "NaN", `parameter loss: "NaN" is not allowed`},
 		{"rate", "10%", `parameter rate: "10%" is not allowed`},
-		{"transport", "pigeon", `parameter transport: "pigeon" is not allowed: want one of mix | sse | ws`},
+		{"transport", "pigeon", `parameter transport: "pigeon" is not allowed: want one of mix | ` + strings.Join(hop1.Transports(), " | ")},
+		{"interval", "0s", `parameter interval: "0s" is not allowed: want a duration such as 250ms or 1m30s, 10ms to 1h0m0s`},
+		{"hold", "0", `parameter hold: "0" is not allowed: want a duration such as 250ms or 1m30s, 10ms to 1h0m0s`},
+		{"hold", "-1s", `parameter hold: "-1s" is not allowed`},
 		{"client", "5", `unknown parameter of chat: "client"; did you mean clients`},
 	} {
 		require.ErrorContains(t, scenarios.Set(scenarios.NewChat(), c.name, c.value), c.want)
@@ -133,6 +139,11 @@ func TestParameters(t *testing.T) {
 	require.InDelta(t, 0.025, chat.Loss, 1e-12)
 	require.NoError(t, scenarios.Set(chat, "jitter", "1s"))
 	require.ErrorContains(t, chat.Validate(), "parameter jitter: 1s is not allowed: want at most the latency, 40ms")
+	require.NoError(t, scenarios.Set(chat, "transport", "longpoll"))
+	require.Empty(t, chat.Warnings(), "a balancer that never forgets")
+	require.NoError(t, scenarios.Set(chat, "idle", "5s"))
+	require.Len(t, chat.Warnings(), 1)
+	require.Contains(t, chat.Warnings()[0], "hold of 10s, but the balancer's idle time-out is 5s")
 	_, err := scenarios.New("chatt")
 	require.ErrorContains(t, err, `unknown scenario: "chatt"; did you mean chat`)
 	require.ErrorContains(t, chat.Mutate("no-resum"), `unknown mutant of chat: "no-resum"; did you mean no-resume`)

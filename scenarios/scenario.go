@@ -39,6 +39,13 @@ type Illustrator interface {
 	Figures(h *model.History) []plots.Named
 }
 
+// Warner is a scenario whose parameters can be allowed and still unwise.
+type Warner interface {
+	Scenario
+	// Warnings says what is unwise about them, a sentence each.
+	Warnings() []string
+}
+
 // Mutant is a deliberate bug with the property that must catch it.
 type Mutant struct {
 	Name, Summary string

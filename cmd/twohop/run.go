@@ -75,6 +75,11 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if w, ok := s.(scenarios.Warner); ok {
+		for _, warning := range w.Warnings() {
+			fmt.Fprintln(stderr, "twohop: warning:", warning)
+		}
+	}
 	interrupt, stop := interruptions(stderr)
 	defer stop()
 	bar := newProgress(stderr, s, o)

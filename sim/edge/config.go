@@ -31,8 +31,8 @@ type Config struct {
 	// they have patience for. 0 means 3 s.
 	OpenTimeout, PublishTimeout time.Duration
 
-	// Heartbeat, IdleTimeout, WriteTimeout and RetryHint are those of [hop1.ServerConfig].
-	Heartbeat, IdleTimeout, WriteTimeout, RetryHint time.Duration
+	// Heartbeat, IdleTimeout, WriteTimeout, Hold and RetryHint are those of [hop1.ServerConfig].
+	Heartbeat, IdleTimeout, WriteTimeout, Hold, RetryHint time.Duration
 }
 
 // validate checks the configuration and fills in defaults. The fields that are hop 1's are checked

@@ -258,12 +258,14 @@ func (r *clientRun) check(t *testing.T) {
 	}
 }
 
-// Clients of both transports on two edges while the broker loses all its data, twice: what they and the
+// Clients of several transports on two edges while the broker loses all its data, twice: what they and the
 // publisher saw keeps to the specification, across epochs, and no client has to reconnect for it.
 func TestBrokerLosesItsData(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		hc := w.serve(t, w.edge(t, func(c *Config) { c.Name = "a" }), "a:80")
 		w.serve(t, w.edge(t, func(c *Config) { c.Name = "b" }), "b:80")
+		transports := []string{"longpoll", "poll", "sse", "ws"}
+		clients := 2 * len(transports)
 		var mu sync.Mutex
 		h := &model.History{}
 		reached := map[string]model.Cursor{}
@@ -287,15 +289,15 @@ func TestBrokerLosesItsData(t *testing.T) {
 						here++
 					}
 				}
-				return here == 4
+				return here == clients
 			}
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		var wg sync.WaitGroup
-		for i := range 4 {
+		for i := range clients {
 			c, err := hop1.NewClient(hop1.ClientConfig{
-				Name: fmt.Sprintf("c%d", i), Room: "r", BaseURL: []string{"http://a:80", "http://b:80"}[i/2], HTTP: hc,
-				Transport: hop1.Transports()[i%2], Rand: rand.New(rand.NewPCG(uint64(i), 0)), Observe: observe,
+				Name: fmt.Sprintf("c%d", i), Room: "r", BaseURL: []string{"http://a:80", "http://b:80"}[i/len(transports)], HTTP: hc,
+				Transport: transports[i%len(transports)], Poll: hop1.Polling{Interval: 20 * time.Millisecond}, Rand: rand.New(rand.NewPCG(uint64(i), 0)), Observe: observe,
 			})
 			require.NoError(t, err)
 			wg.Go(func() { require.ErrorIs(t, c.Run(ctx), context.Canceled) })
@@ -326,7 +328,7 @@ func TestBrokerLosesItsData(t *testing.T) {
 			require.True(t, ev.Kind != model.Disconnected || ev.Note == model.NoteStopped, "%+v", ev)
 		}
 		require.Equal(t, map[model.Kind]int{
-			model.Connected: 4, model.Disconnected: 4, model.Discontinuity: 8, model.Deliver: 60,
+			model.Connected: clients, model.Disconnected: clients, model.Discontinuity: 2 * clients, model.Deliver: 15 * clients,
 			model.PublishCall: 15, model.PublishOK: 15, model.RunEnd: 1,
 		}, counts)
 

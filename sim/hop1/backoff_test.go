@@ -70,7 +70,8 @@ func TestBackoffStartsOverWhenHealthy(t *testing.T) {
 		s.join(t, tr, func(c *ClientConfig) { c.Backoff = Backoff{Min: time.Millisecond, Max: 16 * time.Second} })
 		away := func() time.Duration {
 			n := len(s.rec.of(model.Connected))
-			feed.fail(ErrClosed)
+			synctest.Wait()
+			s.sever(t, tr, ErrClosed)()
 			s.rec.await(t, model.Connected, n+1)
 			return s.rec.when(model.Connected).Sub(s.rec.when(model.Disconnected))
 		}

@@ -32,7 +32,8 @@ type ClientConfig struct {
 	Heartbeat time.Duration
 	// IdleTimeout is how long the server may be silent, whatever the transport, before the client
 	// drops the connection. It must be longer than the client's Heartbeat, the server's, and the
-	// longest round trip on top. 0 means three heartbeats.
+	// longest round trip on top. Of a polling server it bounds the wait for each answer: that to a long
+	// poll may take the Hold in addition. 0 means three heartbeats.
 	IdleTimeout time.Duration
 	// DialTimeout bounds a connection attempt up to the end of the server's opening. 0 means 5 s.
 	DialTimeout time.Duration
@@ -43,6 +44,12 @@ type ClientConfig struct {
 	// size there, with some 150 bytes around it). A larger one drops the connection, again and
 	// again: MaxFrame must fit what publishers may publish. 0 means 1 MiB.
 	MaxFrame int
+	// Poll is how often the poll transport asks.
+	Poll Polling
+	// Hold is how long the long-polling client asks the server to hold a request for which there is
+	// nothing, in whole milliseconds, 1 ms to an hour. The server may hold it for less. Whatever is on the way must
+	// let a connection be silent for longer ([HoldWarning]). 0 means 25 s.
+	Hold time.Duration
 	// Rand draws the jitter. Only Run uses it. nil means a generator seeded by crypto/rand.
 	Rand *rand.Rand
 
@@ -75,6 +82,12 @@ func (c *ClientConfig) validate() error {
 		return err
 	}
 	if err := c.Backoff.validate(); err != nil {
+		return err
+	}
+	if err := c.Poll.validate(); err != nil {
+		return err
+	}
+	if err := holdField(&c.Hold); err != nil {
 		return err
 	}
 	if c.MaxFrame == 0 {
@@ -217,6 +230,9 @@ func (c *Client) stream(ctx context.Context, st stream, peer string) (delivered 
 		events, err := c.session.take(f)
 		if err != nil {
 			return delivered, err
+		}
+		if f.Server != "" {
+			peer = f.Server
 		}
 		c.observe(peer, events)
 		delivered = delivered || slices.ContainsFunc(events, func(ev model.Event) bool { return ev.Kind == model.Deliver })

@@ -18,6 +18,13 @@
 // it heard, and by the WebSocket server within IdleTimeout of the last frame. Both send something
 // every Heartbeat, so that only a dead peer is silent.
 //
+// Polling has no heartbeats: a request that is not answered is the sign. A polling client finds a dead
+// server within a tenth more than its Interval, and IdleTimeout; a long-polling one within Hold and
+// IdleTimeout. A connection, in events, is a series of requests that were all answered, by whichever
+// servers. The servers' side has no session to expire: between polls it holds nothing of a client but
+// the TCP connection, if it is kept alive; during a long poll, one subscription, for no longer than
+// Hold and WriteTimeout, whatever became of the client.
+//
 // # Determinism
 //
 // The package has no globals with timers, channels or goroutines, holds no lock across the network,
@@ -29,5 +36,12 @@
 // An SSE server writes and hears nothing back: it finds a half-open client only when the connection's
 // send buffer has filled and a write has waited for WriteTimeout, or when TCP gives up. Set a TCP user
 // timeout where that matters. WebSocket needs HTTP/1.1, and clients leave without a closing handshake.
+//
+// Between polls a server cannot tell a client that is dead from one that waits. What it may hold for
+// either is for others to bound: the connection for http.Server's IdleTimeout (none by default), which
+// should be longer than the clients' Interval, and the room for what its feed keeps it open after the
+// last client. For polling clients a queue cannot overflow: one that is too slow finds its cursor out of
+// history.
+//
 // Pages of other origins are not served: there is no CORS, and WebSocket checks Origin.
 package hop1

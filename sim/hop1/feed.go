@@ -39,7 +39,8 @@ type Subscription interface {
 	// Next blocks until there is a batch, and returns what is there. It continues where the one before
 	// ended, or says that it does not. It fails with ErrSlowConsumer, ErrDraining or ErrClosed, after
 	// which it returns nothing more; or with the context's error, which loses nothing: transports that
-	// must write in silence call Next with a deadline, time and again.
+	// must write in silence call Next with a deadline, time and again. With a context that has ended
+	// already it waits for nothing, but still returns what is there, as polling needs it.
 	Next(ctx context.Context) (Batch, error)
 	// Close frees everything and ends a blocked Next with ErrClosed. It is idempotent.
 	Close()

@@ -103,6 +103,9 @@ func (f *memFeed) Open(_ context.Context, room string, from model.Cursor) (Subsc
 	s.start.Cursor = model.Cursor{Epoch: l.epoch, Seq: end}
 	switch {
 	case from.IsZero():
+	case f.gap != nil && (f.gap.To.Epoch != from.Epoch || f.gap.To.Seq > from.Seq):
+		s.start = Start{Cursor: f.gap.To, Gap: f.gap.Why}
+		s.next = f.gap.To.Seq + 1
 	case from.Epoch != l.epoch:
 		s.start.Gap = "another epoch"
 	case from.Seq > end || from.Seq+1 < l.first:

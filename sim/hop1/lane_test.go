@@ -73,6 +73,9 @@ func inEveryBubble(t *testing.T, body func(t *testing.T, transport string)) {
 	}
 }
 
+// holds tells whether a transport's server has a subscription open while nothing happens.
+func holds(transport string) bool { return transport != "poll" }
+
 // recorder is an Observe that tests can wait on.
 type recorder struct {
 	mu      sync.Mutex
@@ -178,6 +181,7 @@ func (s *system) join(t *testing.T, transport string, change func(*ClientConfig)
 	cfg := ClientConfig{
 		Name: "c1", Room: "r", BaseURL: s.url, Transport: transport, HTTP: s.http,
 		Backoff: Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond},
+		Poll:    Polling{Interval: 10 * time.Millisecond},
 		Rand:    rand.New(rand.NewPCG(1, 2)),
 		Observe: s.rec.observe,
 	}
@@ -192,6 +196,26 @@ func (s *system) join(t *testing.T, transport string, change func(*ClientConfig)
 	s.stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() { require.ErrorIs(t, s.stop(), context.Canceled) })
 	s.rec.await(t, model.Connected, 1)
+}
+
+// held waits until the server has a subscription open, if the transport's does.
+func (s *system) held(t *testing.T, transport string) {
+	require.Eventually(t, func() bool {
+		open, _ := s.feed.subscriptions()
+		return open > 0 || !holds(transport)
+	}, time.Minute, time.Millisecond)
+}
+
+// sever ends the client's connection by what its feed says, and waits until the client has noticed. The
+// feed goes on ending them until the returned function is called.
+func (s *system) sever(t *testing.T, transport string, reason error) (mend func()) {
+	n := len(s.rec.of(model.Disconnected))
+	s.feed.set(func() { s.feed.openErr = reason })
+	if holds(transport) {
+		s.feed.fail(reason)
+	}
+	s.rec.await(t, model.Disconnected, n+1)
+	return func() { s.feed.set(func() { s.feed.openErr = nil }) }
 }
 
 // wire is a network of in-memory connections between one server and its clients.

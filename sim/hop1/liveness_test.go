@@ -20,7 +20,7 @@ func onWire(t *testing.T, tr string) (*system, *wire) {
 	feed := newMemFeed()
 	w := newWire(t, testServer(t, feed))
 	s := &system{feed: feed, url: w.url, http: w.client}
-	s.join(t, tr, nil)
+	s.join(t, tr, func(c *ClientConfig) { c.Poll.Interval = 250 * time.Millisecond })
 	return s, w
 }
 
@@ -38,10 +38,23 @@ func TestQuietRoomStaysConnected(t *testing.T) {
 // Goal: each side finds a half-open peer within its stated bound, and frees what it held.
 // Method: cut the wire at several moments of the heartbeat; nothing is refused or reset.
 func TestHalfOpenIsFound(t *testing.T) {
+	const interval, hold = 400 * time.Millisecond, 5 * time.Second
 	for _, after := range []time.Duration{1, 300 * time.Millisecond, 999 * time.Millisecond, 2500 * time.Millisecond} {
 		t.Run(after.String(), func(t *testing.T) {
 			inEveryBubble(t, func(t *testing.T, tr string) {
-				s, w := onWire(t, tr)
+				// A heartbeat was heard at most one second before the cut.
+				least, most, note := 2*time.Second, 3*time.Second, "silent peer: nothing heard for 3s"
+				switch tr {
+				case "poll": // the next request is not answered
+					least, most = 3*time.Second, interval*11/10+3*time.Second
+				case "longpoll": // nor is the one that is held
+					least, most = hold+3*time.Second-after, hold+3*time.Second
+					note = "hold cut short (of 5s, noticed after 8s; an idle time-out on the way, if this goes on): silent peer: nothing heard for 8s"
+				}
+				feed := newMemFeed()
+				w := newWire(t, testServer(t, feed))
+				s := &system{feed: feed, url: w.url, http: w.client}
+				s.join(t, tr, func(c *ClientConfig) { c.Poll.Interval, c.Hold = interval, hold })
 				s.feed.publish(1)
 				s.rec.await(t, model.Deliver, 1)
 				time.Sleep(after)
@@ -50,18 +63,26 @@ func TestHalfOpenIsFound(t *testing.T) {
 				s.rec.await(t, model.Connected, 2)
 				gone := s.rec.of(model.Disconnected)
 				require.Len(t, gone, 1)
-				require.Equal(t, "silent peer: nothing heard for 3s", gone[0].Note)
+				require.Equal(t, note, gone[0].Note)
 				took := s.rec.when(model.Disconnected).Sub(cut)
-				require.LessOrEqual(t, took, 3*time.Second)
-				require.GreaterOrEqual(t, took, 2*time.Second, "a heartbeat was heard at most one second before the cut")
+				require.LessOrEqual(t, took, most)
+				require.GreaterOrEqual(t, took, least)
 
 				s.feed.publish(1)
 				s.rec.await(t, model.Deliver, 2)
 				require.Equal(t, simtest.UpTo(1, 2), s.rec.seqs())
-				if tr == "ws" { // SSE's server hears nothing: see the package's limitations
-					time.Sleep(time.Until(cut.Add(3 * time.Second)))
-					synctest.Wait()
-					open, closed := s.feed.subscriptions()
+				if tr == "sse" { // its server hears nothing: see the package's limitations
+					return
+				}
+				time.Sleep(time.Until(cut.Add(most)))
+				synctest.Wait()
+				open, closed := s.feed.subscriptions()
+				switch tr {
+				case "poll":
+					require.Zero(t, open)
+				case "longpoll":
+					require.Equal(t, 1, open, "the client's new one")
+				default:
 					require.Equal(t, []int{1, 1}, []int{open, closed})
 				}
 			})
@@ -75,13 +96,15 @@ func TestHalfOpenIsFound(t *testing.T) {
 func TestStalledClientIsDropped(t *testing.T) {
 	inEveryBubble(t, func(t *testing.T, tr string) {
 		s, w := onWire(t, tr)
+		synctest.Wait()
+		open, before := s.feed.subscriptions()
 		resume := w.stall()
 		s.feed.publish(200)
 		time.Sleep(3*time.Second + time.Millisecond)
 		synctest.Wait()
-		open, closed := s.feed.subscriptions()
-		require.Equal(t, 1, closed)
-		require.LessOrEqual(t, open, 1, "the client may be back already")
+		after, closed := s.feed.subscriptions()
+		require.Equal(t, before+open, closed)
+		require.LessOrEqual(t, after, 1, "the client may be back already")
 		resume()
 		s.rec.await(t, model.Deliver, 200)
 		require.Equal(t, simtest.UpTo(1, 200), s.rec.seqs())
@@ -121,6 +144,8 @@ func TestDrainIsBounded(t *testing.T) {
 		w := newWire(t, h)
 		s := &system{feed: feed, url: w.url, http: w.client}
 		s.join(t, tr, func(c *ClientConfig) { c.IdleTimeout = time.Hour })
+		synctest.Wait()
+		open, before := feed.subscriptions()
 		resume := w.stall()
 		defer resume()
 		feed.publish(200)
@@ -128,8 +153,8 @@ func TestDrainIsBounded(t *testing.T) {
 		feed.fail(ErrDraining)
 		time.Sleep(3*time.Second + time.Millisecond)
 		synctest.Wait()
-		_, closed := feed.subscriptions()
-		require.Equal(t, 1, closed)
+		after, closed := feed.subscriptions()
+		require.Equal(t, []int{0, before + open}, []int{after, closed})
 	})
 }
 
@@ -139,17 +164,19 @@ func TestDialTimeout(t *testing.T) {
 		attempts := make(chan time.Time, 10)
 		w := newWire(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			attempts <- time.Now()
-			if tr == "sse" {
+			switch tr {
+			case "ws":
+				conn, err := websocket.Accept(rw, r, nil)
+				if err == nil {
+					<-conn.CloseRead(context.Background()).Done()
+				}
+				return
+			case "sse":
 				rw.Header().Set("Content-Type", "text/event-stream")
 				rw.WriteHeader(http.StatusOK)
 				_ = http.NewResponseController(rw).Flush()
-				<-r.Context().Done()
-				return
 			}
-			conn, err := websocket.Accept(rw, r, nil)
-			if err == nil {
-				<-conn.CloseRead(context.Background()).Done()
-			}
+			<-r.Context().Done()
 		}))
 		c, err := NewClient(ClientConfig{
 			Room: "r", BaseURL: w.url, Transport: tr, HTTP: w.client,

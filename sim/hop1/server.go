@@ -28,6 +28,10 @@ type ServerConfig struct {
 	// more than IdleTimeout, or 5 s, makes no difference: pongs wait behind the frame and, behind the
 	// first pong, so does all reading.
 	WriteTimeout time.Duration
+	// Hold is the longest that a long poll for which there is nothing is held, 1 ms to an hour. Clients
+	// may ask for less. Whatever is on the way must let a connection be silent for longer
+	// ([HoldWarning]). 0 means 25 s.
+	Hold time.Duration
 	// RetryHint, unless 0, asks clients to stay away this long when the server drains. It is at most
 	// one minute, and cut to whole milliseconds.
 	RetryHint time.Duration
@@ -43,6 +47,9 @@ func (c *ServerConfig) validate() error {
 	if err := durationField("WriteTimeout", &c.WriteTimeout, 3*time.Second); err != nil {
 		return err
 	}
+	if err := holdField(&c.Hold); err != nil {
+		return err
+	}
 	if c.RetryHint < 0 || c.RetryHint > maxRetryHint {
 		return fieldError("RetryHint", c.RetryHint, "0 to "+maxRetryHint.String())
 	}
@@ -52,11 +59,17 @@ func (c *ServerConfig) validate() error {
 
 // Handler serves rooms to clients, over every transport:
 //
-//	GET /rooms/{room}/ws?cursor=E:S      WebSocket
-//	GET /rooms/{room}/events?cursor=E:S  server-sent events; a Last-Event-ID header takes precedence
+//	GET /rooms/{room}/ws?cursor=E:S              WebSocket
+//	GET /rooms/{room}/events?cursor=E:S          server-sent events; a Last-Event-ID header takes precedence
+//	GET /rooms/{room}/poll?cursor=E:S            what there is now, as lines of JSON, or 304
+//	GET /rooms/{room}/longpoll?cursor=E:S&hold=  the same, but held until there is something, for the
+//	                                             given milliseconds at most, or as long as Hold
 //
-// Without a cursor the client starts at the live end. A room ([model.CheckRoom]) or cursor that cannot be
-// one is answered with 400 and a sentence, an unknown room with 404, a draining server with 503.
+// The answer to a poll has an ETag. A client that sends it back in If-None-Match, with its cursor, is
+// answered with 304 if there is nothing new.
+//
+// Without a cursor the client starts at the live end. A room ([model.CheckRoom]), cursor or hold that cannot
+// be one is answered with 400 and a sentence, an unknown room with 404, a draining server with 503.
 //
 // A connection ends when its client leaves or falls silent, when the request's context ends, or when
 // the feed ends it; its subscription is closed last, after the goodbye, for which even a client that
@@ -85,6 +98,7 @@ type server struct {
 type opened struct {
 	Subscription
 	asked model.Cursor
+	hold  time.Duration // for which a long poll may be held
 }
 
 func (s *server) handle(t transport, w http.ResponseWriter, r *http.Request) {
@@ -103,13 +117,18 @@ func (s *server) handle(t transport, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	hold, err := requestHold(r, s.cfg.Hold)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	sub, err := s.open(r.Context(), room, asked)
 	if err != nil {
 		s.refuse(w, err)
 		return
 	}
 	defer sub.Close()
-	t.serve(s, w, r, opened{Subscription: sub, asked: asked})
+	t.serve(s, w, r, opened{Subscription: sub, asked: asked, hold: hold})
 }
 
 // requestCursor reads the client's cursor. An EventSource repeats its first URL, cursor and all, when

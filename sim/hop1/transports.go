@@ -24,7 +24,7 @@ type transport struct {
 
 // stream is one connection, seen from the client. Only one goroutine uses it.
 type stream interface {
-	// next blocks for the next frame. After an error, which may be ctx's, the stream is of no use but
+	// next blocks for the next frame. If it names a Server, that is who serves from now on. After an error, which may be ctx's, the stream is of no use but
 	// to be closed.
 	next(ctx context.Context) (frame, error)
 	// close drops the connection, at once, and waits for the stream's goroutines.
@@ -33,6 +33,8 @@ type stream interface {
 
 // transports is the registry, in order of name.
 var transports = []transport{
+	{name: "longpoll", path: "longpoll", dial: dialLongPoll, serve: (*server).serveLongPoll},
+	{name: "poll", path: "poll", dial: dialPoll, serve: (*server).servePoll},
 	{name: "sse", path: "events", dial: dialSSE, serve: (*server).serveSSE},
 	{name: "ws", path: "ws", dial: dialWebSocket, serve: (*server).serveWebSocket},
 }

@@ -1,0 +1,331 @@
+package hop1
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"mime"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/twohop/twohop/model"
+)
+
+// An exchange is one request of a polling client, with its cursor, and the answer: what the room has
+// after it, as frames, one JSON object a line, of which the first is the hello. A client that has been
+// answered before says so with If-None-Match (RFC 9110 section 13.1.2). If there is nothing new, the
+// answer is 304 and empty; if there is, the anchor is left out, as the tag proves what it would.
+
+// lineType is the media type of an answer: newline-delimited JSON.
+const lineType = "application/x-ndjson"
+
+// entityTag names the state of a room's log that ends with a message (RFC 9110 section 8.8.3): the
+// position, and a hash of the ID there, which tells logs apart that have the position in common.
+// Without an ID, as before the first message, there is no hash.
+func entityTag(at model.Cursor, id string) string {
+	if id == "" {
+		return `"` + at.String() + `/"`
+	}
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, id) // never fails, as hash.Hash promises
+	return fmt.Sprintf(`"%s/%x"`, at, h.Sum64())
+}
+
+// anyTag reports whether one of the tags of an If-None-Match header matches. The comparison is the weak
+// one, as section 13.1.2 wants it: a proxy that compresses may have weakened what it passed on.
+func anyTag(header string, matches func(tag string) bool) bool {
+	for tag := range strings.SplitSeq(header, ",") {
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		if tag == "*" || matches(tag) {
+			return true
+		}
+	}
+	return false
+}
+
+// polled is what one request is answered with.
+type polled struct {
+	hello  []frame // and the discontinuity that may go with it
+	anchor *frame  // nil if there is none
+	frames []frame // what follows
+	at     model.Cursor
+	lastID string // of the message at at; "" while not known
+	known  bool   // the client's tag is that of the state it asked from
+	news   bool   // there is something that the client does not know
+}
+
+// answer answers one request: at once if there is news for the client, or else as soon as there is,
+// and no later than after hold.
+func (s *server) answer(w http.ResponseWriter, r *http.Request, sub opened, hold time.Duration) {
+	a := &polled{hello: s.opening(sub.Start(), sub.asked), at: sub.Start().Cursor}
+	err := s.gather(r.Context(), a, sub, r.Header.Get("If-None-Match"), hold)
+	var bye []frame
+	if err != nil {
+		f, ok := s.farewell(r.Context(), err)
+		if !ok {
+			return
+		}
+		bye = []frame{f}
+	}
+	h := w.Header()
+	h.Set("ETag", entityTag(a.at, a.lastID))
+	h.Set("Cache-Control", "no-cache")
+	if len(bye) > 0 && r.ProtoMajor == 1 {
+		h.Set("Connection", "close") // a client that came back over it would come back to this server
+	}
+	if !a.news && a.known && len(bye) == 0 {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Type", lineType)
+	out := &lineSink{w: w, rc: http.NewResponseController(w), timeout: s.cfg.WriteTimeout}
+	switch {
+	case a.anchor == nil:
+	case a.known:
+		a.hello[0].Anchorless = true
+	default:
+		a.hello = append(a.hello, *a.anchor)
+	}
+	for _, frames := range [][]frame{a.hello, a.frames, bye} {
+		if out.send(frames) != nil {
+			return // the client is gone, or takes nothing: what it lacks it will ask for
+		}
+	}
+}
+
+// gather takes what the subscription has. It waits for news for no longer than hold, and for nothing
+// more once there is news. The error says why the subscription ended, if it did.
+func (s *server) gather(ctx context.Context, a *polled, sub opened, tags string, hold time.Duration) error {
+	start := sub.Start()
+	a.news = sub.asked.IsZero() || !start.Resumed
+	a.known = start.Resumed && anyTag(tags, func(tag string) bool {
+		// Where there is no anchor to compare with, the position is all that a tag can prove.
+		bare := entityTag(a.at, "")
+		return tag == bare || start.Anchorless && strings.HasPrefix(tag, strings.TrimSuffix(bare, `"`))
+	})
+	held, cancel := context.WithTimeout(ctx, hold)
+	defer cancel()
+	over, stop := context.WithCancel(ctx)
+	stop()
+	for {
+		wait := held
+		if a.news {
+			wait = over
+		}
+		b, err := sub.Next(wait)
+		if err != nil {
+			if ctx.Err() == nil && wait.Err() != nil && errors.Is(err, wait.Err()) {
+				return nil // nothing more is there
+			}
+			return err
+		}
+		if err := a.take(b, sub, start, tags); err != nil {
+			return err
+		}
+	}
+}
+
+// take adds a batch to the answer.
+func (a *polled) take(b Batch, sub opened, start Start, tags string) error {
+	if b.Gap != nil {
+		if err := checkPosition(b.Gap.To); err != nil {
+			return err
+		}
+		a.frames = append(a.frames, frame{Type: frameDiscontinuity, Cursor: b.Gap.To, Reason: b.Gap.Why})
+		a.at, a.lastID, a.news = b.Gap.To, "", true
+		return nil
+	}
+	for i := range b.Messages {
+		m := &b.Messages[i]
+		f := frame{Type: frameMessage, Cursor: model.Cursor{Epoch: a.at.Epoch, Seq: m.Seq}, Message: m}
+		if start.Resumed && f.Cursor == sub.asked && len(a.frames) == 0 {
+			a.anchor, a.lastID = &f, m.ID
+			a.known = a.known || anyTag(tags, func(tag string) bool { return tag == entityTag(f.Cursor, m.ID) })
+			a.news = a.news || tags != "" && !a.known // another log: the client must see the anchor
+			continue
+		}
+		a.frames = append(a.frames, f)
+		a.at, a.lastID, a.news = f.Cursor, m.ID, true
+	}
+	return nil
+}
+
+// lineSink writes frames as lines.
+type lineSink struct {
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	timeout time.Duration
+}
+
+func (k *lineSink) send(frames []frame) error {
+	for _, f := range frames {
+		line, err := encodeFrame(f)
+		if err != nil {
+			return err
+		}
+		// Where there are no deadlines, as in a test's recorder, none is needed.
+		err = k.rc.SetWriteDeadline(time.Now().Add(k.timeout))
+		if err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return err
+		}
+		if _, err := k.w.Write(append(line, '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ErrHoldCut is the error of a long poll whose connection was lost, as by a reset or a gateway that gave
+// up, or turned out to be, as no answer came in time, while the server held it or so it seemed. Its text
+// begins the Note of the [model.Disconnected]. One of these may be a crash; if they go on, something
+// between client and server has an idle time-out shorter than the hold ([HoldWarning]).
+var ErrHoldCut = errors.New("hold cut short")
+
+// request is what one exchange asks.
+type request struct {
+	url  string
+	tag  string        // the entity tag of what the client has; "" for none
+	hold time.Duration // for which the server may be silent
+	// silence is how long the server may be silent besides; 0 means that only the context bounds it.
+	silence time.Duration
+	close   bool // the connection is for this exchange only
+}
+
+// exchange is the client's side of a request that was made. Its answer is being read.
+type exchange struct {
+	cfg     *ClientConfig
+	live    context.Context // ends when the exchange does
+	cancel  context.CancelCauseFunc
+	body    io.ReadCloser
+	silence *time.Timer // ends the exchange when nothing has been heard for IdleTimeout
+	lines   *bufio.Scanner
+	tag     string
+	empty   bool // a 304
+}
+
+// ask makes a request and waits for the head of its answer; ctx bounds that only.
+func ask(ctx context.Context, cfg *ClientConfig, rq request) (*exchange, error) {
+	x := &exchange{cfg: cfg}
+	x.live, x.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, func() { x.cancel(ctx.Err()) })()
+	began := time.Now()
+	if rq.silence > 0 {
+		patience := rq.hold + rq.silence
+		defer time.AfterFunc(patience, func() { x.cancel(cut(rq.hold, patience, silent(patience))) }).Stop()
+	}
+	resp, err := x.do(rq, began)
+	if err != nil {
+		x.cancel(nil)
+		return nil, err
+	}
+	x.body, x.tag = resp.Body, resp.Header.Get("ETag")
+	x.silence = time.AfterFunc(cfg.IdleTimeout, func() { x.cancel(silent(cfg.IdleTimeout)) })
+	x.lines = bufio.NewScanner(x)
+	x.lines.Buffer(nil, cfg.MaxFrame)
+	if x.empty = resp.StatusCode == http.StatusNotModified && rq.tag != ""; !x.empty {
+		if err := checkAnswer(resp); err != nil {
+			x.end()
+			return nil, heldRefusal(err, rq.hold, time.Since(began))
+		}
+	}
+	return x, nil
+}
+
+// do sends the request. If a connection from its pool turns out to be dead, net/http sends it again
+// over another, without a word. That is as it should be, but for a request that was being held.
+func (x *exchange) do(rq request, began time.Time) (*http.Response, error) {
+	var attempts atomic.Int64
+	ctx := httptrace.WithClientTrace(x.live, &httptrace.ClientTrace{GetConn: func(string) {
+		if attempts.Add(1) > 1 && rq.hold > 0 {
+			x.cancel(cut(rq.hold, time.Since(began), errors.New("the connection was lost")))
+		}
+	}})
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rq.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Close = rq.close
+	req.Header.Set("Accept", lineType)
+	if rq.tag != "" {
+		req.Header.Set("If-None-Match", rq.tag)
+	}
+	resp, err := x.cfg.HTTP.Do(req)
+	switch {
+	case err == nil:
+		return resp, nil
+	case x.live.Err() != nil:
+		return nil, context.Cause(x.live)
+	default:
+		return nil, cut(rq.hold, time.Since(began), err)
+	}
+}
+
+// cut says that a hold was cut short, if there was one.
+func cut(hold, after time.Duration, err error) error {
+	if hold == 0 {
+		return err
+	}
+	return fmt.Errorf("%w (of %v, noticed after %v; an idle time-out on the way, if this goes on): %w",
+		ErrHoldCut, hold, after.Round(time.Millisecond), err)
+}
+
+// heldRefusal says that a hold was cut short, if a gateway says so: it gave up on the server.
+func heldRefusal(err error, hold, after time.Duration) error {
+	var st *statusError
+	if errors.As(err, &st) && (st.code == http.StatusGatewayTimeout || st.code == http.StatusRequestTimeout) {
+		return cut(hold, after, err)
+	}
+	return err
+}
+
+func checkAnswer(resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return refusal(resp)
+	}
+	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil || kind != lineType {
+		return fmt.Errorf("protocol: content type %.80q; want %s", resp.Header.Get("Content-Type"), lineType)
+	}
+	return nil
+}
+
+// Read reads the answer. Every byte is a sign of life.
+func (x *exchange) Read(p []byte) (int, error) {
+	n, err := x.body.Read(p)
+	if n > 0 {
+		x.silence.Reset(x.cfg.IdleTimeout)
+	}
+	return n, err
+}
+
+// next gives the next frame of the answer, or io.EOF when it is complete.
+func (x *exchange) next(ctx context.Context) (frame, error) {
+	defer context.AfterFunc(ctx, func() { x.cancel(ctx.Err()) })()
+	if x.lines.Scan() {
+		return decodeFrame(x.lines.Bytes())
+	}
+	err := x.lines.Err()
+	switch {
+	case err == nil:
+		return frame{}, io.EOF
+	case x.live.Err() != nil:
+		return frame{}, context.Cause(x.live)
+	case errors.Is(err, bufio.ErrTooLong):
+		return frame{}, fmt.Errorf("protocol: a frame of more than %d bytes", x.cfg.MaxFrame)
+	default:
+		return frame{}, fmt.Errorf("the answer broke off: %w", err)
+	}
+}
+
+// end frees the exchange. Its connection is dropped, unless the answer was read to its end.
+func (x *exchange) end() {
+	x.silence.Stop()
+	_ = x.body.Close() // what it has to say adds nothing
+	x.cancel(nil)
+}
