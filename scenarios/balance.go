@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -26,20 +27,50 @@ func forwardPackets(w *sim.World, name string, cfg netsim.BalancerConfig) {
 	w.Fail(err)
 }
 
-// proxyRequests adds a node that is an L7 balancer.
-func proxyRequests(w *sim.World, name string, cfg edge.ProxyConfig) {
+// reload replaces a proxy's configuration at a time. Requests under way are not concerned.
+type reload struct {
+	at  time.Duration
+	cfg edge.ProxyConfig
+}
+
+// proxyRequests adds a node that is an L7 balancer. Its reloads are in order.
+func proxyRequests(w *sim.World, name string, cfg edge.ProxyConfig, reloads ...reload) {
 	w.Node(name, func(ctx context.Context, n *sim.Node) error {
-		cfg := cfg
-		cfg.Dial, cfg.HealthInterval = n.DialContext, healthInterval
-		p, err := edge.NewProxy(cfg)
-		if err != nil {
-			return err
+		var proxies []*edge.Proxy
+		for _, r := range append([]reload{{0, cfg}}, reloads...) {
+			r.cfg.Dial, r.cfg.HealthInterval = n.DialContext, healthInterval
+			p, err := edge.NewProxy(r.cfg)
+			if err != nil {
+				return err
+			}
+			defer p.Close()
+			proxies = append(proxies, p)
 		}
 		var checks sync.WaitGroup
-		checks.Go(func() { p.Run(ctx) })
-		err = n.Serve(ctx, ":80", p)
-		p.Close()
-		checks.Wait()
-		return err
+		defer checks.Wait()
+		for i, p := range proxies {
+			checks.Go(func() {
+				if i == 0 || sleepUntil(ctx, n, reloads[i-1].at) {
+					p.Run(ctx)
+				}
+			})
+		}
+		return n.Serve(ctx, ":80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			i := 0
+			for i < len(reloads) && reloads[i].at <= n.Now() {
+				i++
+			}
+			proxies[i].ServeHTTP(rw, r)
+		}))
 	})
+}
+
+// sleepUntil waits for a virtual time, and reports whether it came before ctx ended.
+func sleepUntil(ctx context.Context, n *sim.Node, at time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(at - n.Now()):
+		return true
+	}
 }

@@ -42,8 +42,10 @@ type Report struct {
 
 	// LatencyMS is the time from the call to publish until delivery, per transport.
 	LatencyMS map[string]Quantiles `json:"latency_ms"`
-	Faults    []FaultReport        `json:"faults"`
-	Verdicts  []model.Verdict      `json:"verdicts"`
+	// Tables are those of the scenario itself.
+	Tables   []Table         `json:"tables,omitempty"`
+	Faults   []FaultReport   `json:"faults"`
+	Verdicts []model.Verdict `json:"verdicts"`
 	// Error says why the run failed, if it did other than by a property.
 	Error string `json:"error,omitempty"`
 
@@ -82,6 +84,9 @@ func report(s Scenario, mutant string, cfg *sim.Config, res *sim.Result) *Report
 		TraceHash: fmt.Sprintf("%016x", res.Trace.Hash()), Steps: res.Trace.Steps(), Runs: max(cfg.Repeat, 1),
 		VirtualS: res.Virtual.Seconds(), WallS: res.Wall.Seconds(), Partial: res.Partial,
 		LatencyMS: latencies(res.History), Faults: []FaultReport{}, Verdicts: res.Verdicts, err: res.Err,
+	}
+	if s, ok := s.(Tabulator); ok {
+		r.Tables = s.Tables(res.History)
 	}
 	for _, p := range s.Params() {
 		r.Params[p.Name] = p.Value.JSON()

@@ -46,6 +46,20 @@ type Warner interface {
 	Warnings() []string
 }
 
+// Tabulator is a scenario with tables of its own.
+type Tabulator interface {
+	Scenario
+	// Tables sums up what a run's history shows of this experiment; none if it shows nothing of it.
+	Tables(h *model.History) []Table
+}
+
+// Table is a table for people: a title, a head, and rows as long as that.
+type Table struct {
+	Title string     `json:"title"`
+	Head  []string   `json:"head"`
+	Rows  [][]string `json:"rows"`
+}
+
 // Mutant is a deliberate bug with the property that must catch it.
 type Mutant struct {
 	Name, Summary string
@@ -57,6 +71,7 @@ type Mutant struct {
 var registry = []func() Scenario{
 	func() Scenario { return NewChat() },
 	func() Scenario { return NewFidelity() },
+	func() Scenario { return NewProxies() },
 }
 
 // Names lists the scenarios.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/twohop/twohop/scenarios"
@@ -35,6 +36,12 @@ func printReport(out io.Writer, r *scenarios.Report, files []string) error {
 		return err
 	}
 
+	for _, t := range r.Tables {
+		if err := printTable(w, t); err != nil {
+			return err
+		}
+	}
+
 	fmt.Fprintf(w, "\npublished\t%d\n", r.Published)
 	fmt.Fprintf(w, "delivered\t%d\n", r.Delivered)
 	fmt.Fprintf(w, "reconnects\t%d, of which %d resumed\n", r.Reconnects, r.Resumed)
@@ -63,6 +70,15 @@ func printReport(out io.Writer, r *scenarios.Report, files []string) error {
 			label = "files"
 		}
 		fmt.Fprintf(w, "%s\t%s\n", label, f)
+	}
+	return w.Flush()
+}
+
+// printTable prints a table of a scenario's own.
+func printTable(w *tabwriter.Writer, t scenarios.Table) error {
+	fmt.Fprintf(w, "\n%s\n%s\n", strings.ToUpper(t.Title), strings.Join(t.Head, "\t"))
+	for _, row := range t.Rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
 }
