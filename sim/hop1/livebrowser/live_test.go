@@ -236,7 +236,7 @@ func TestLiveBrowser(t *testing.T) {
 	if !*live {
 		t.Skip("needs chromium: run with -live")
 	}
-	transports := []string{"sse", "ws"}
+	transports := []string{"longpoll", "poll", "sse", "ws"}
 	s := newSite(t)
 	browser := browse(t, "http://"+s.addr+"/")
 	for _, transport := range transports {
@@ -276,4 +276,34 @@ func TestLiveBrowser(t *testing.T) {
 		require.NoError(t, all[transport].verdict(s.ids), transport)
 	}
 	require.Error(t, all["forgetful"].verdict(s.ids), "without resuming, the outages cost messages")
+}
+
+// Goal: the browser has the limits that package browser gives it: six connections to an origin, more WebSockets
+// than that, and an EventSource that ends for ever when it is answered with 404.
+func TestLiveBrowserLimits(t *testing.T) {
+	if !*live {
+		t.Skip("needs chromium: run with -live")
+	}
+	s := newSite(t)
+	browser := browse(t, "http://"+s.addr+"/")
+	join(t, browser, "gone", "gone", true)
+	await(t, browser, func(all map[string]*session) bool {
+		return slices.Equal(all["gone"].Errors, []string{"the EventSource gave up"})
+	})
+	const most = 6
+	for i := range most + 1 {
+		join(t, browser, fmt.Sprintf("ws %d", i), "ws", true)
+		join(t, browser, fmt.Sprintf("sse %d", i), "sse", true)
+	}
+	open := func(all map[string]*session, transport string) (n int) {
+		for i := range most + 1 {
+			n += all[fmt.Sprintf("%s %d", transport, i)].Connects
+		}
+		return n
+	}
+	await(t, browser, func(all map[string]*session) bool { return open(all, "sse") >= most && open(all, "ws") > most })
+	time.Sleep(500 * time.Millisecond) // a seventh would have opened long before
+	all := await(t, browser, func(map[string]*session) bool { return true })
+	require.Equal(t, most, open(all, "sse"))
+	require.Equal(t, most+1, open(all, "ws"))
 }
