@@ -43,6 +43,9 @@ type ClientConfig struct {
 	// size there, with some 150 bytes around it). A larger one drops the connection, again and
 	// again: MaxFrame must fit what publishers may publish. 0 means 1 MiB.
 	MaxFrame int
+	// WebRTC is how peer connections are made; of the others, no transport needs it. nil means the zero
+	// value: the machine's own interfaces.
+	WebRTC *WebRTC
 	// Rand draws the jitter. Only Run uses it. nil means a generator seeded by crypto/rand.
 	Rand *rand.Rand
 
@@ -82,6 +85,9 @@ func (c *ClientConfig) validate() error {
 	}
 	if c.MaxFrame < minFrame {
 		return fieldError("MaxFrame", c.MaxFrame, fmt.Sprintf("0 (meaning 1 MiB), or %d or more", minFrame))
+	}
+	if c.WebRTC == nil {
+		c.WebRTC = new(WebRTC)
 	}
 	if c.Rand == nil {
 		c.Rand = newRand()

@@ -22,7 +22,9 @@ import (
 )
 
 // TestMain fails the package if a goroutine of its tests is left.
-func TestMain(m *testing.M) { os.Exit(simtest.Main(m, "sim/hop1", "net/http", "coder/websocket")) }
+func TestMain(m *testing.M) {
+	os.Exit(simtest.Main(m, "sim/hop1", "net/http", "coder/websocket", "pion/"))
+}
 
 // lane is where a test runs: a server and how to reach it.
 type lane struct {
@@ -159,7 +161,7 @@ type system struct {
 
 // testServer serves a feed with short times, which the bubbles' tests count on.
 func testServer(t *testing.T, feed Feed) http.Handler {
-	h, err := Handler(ServerConfig{Feed: feed, Name: "edge-1"})
+	h, err := Handler(ServerConfig{Feed: feed, Name: "edge-1", WebRTC: webrtcOn(t)})
 	require.NoError(t, err)
 	return h
 }
@@ -179,7 +181,7 @@ func (s *system) join(t *testing.T, transport string, change func(*ClientConfig)
 		Name: "c1", Room: "r", BaseURL: s.url, Transport: transport, HTTP: s.http,
 		Backoff: Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond},
 		Rand:    rand.New(rand.NewPCG(1, 2)),
-		Observe: s.rec.observe,
+		Observe: s.rec.observe, WebRTC: webrtcOn(t),
 	}
 	if change != nil {
 		change(&cfg)
@@ -198,6 +200,7 @@ func (s *system) join(t *testing.T, transport string, change func(*ClientConfig)
 type wire struct {
 	url      string
 	client   *http.Client
+	packets  *packets
 	accepted chan net.Conn
 	closed   chan struct{}
 
@@ -215,7 +218,7 @@ type link struct {
 }
 
 func newWire(t *testing.T, h http.Handler) *wire {
-	w := &wire{url: "http://edge", accepted: make(chan net.Conn), closed: make(chan struct{})}
+	w := &wire{url: "http://edge", packets: packetsOf(t), accepted: make(chan net.Conn), closed: make(chan struct{})}
 	srv := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(w) }()
@@ -283,13 +286,16 @@ func (l *link) admit() bool {
 // cut makes every present link swallow everything, its end included.
 func (w *wire) cut() {
 	w.each(func(l *link) { l.cut = true })
+	w.packets.cutOff()
 }
 
 // stall makes every present link take nothing, until the returned function is called.
 func (w *wire) stall() func() {
 	c := make(chan struct{})
 	w.each(func(l *link) { l.stalled = c })
+	w.packets.cutOff() // datagrams are not held back but lost
 	return func() {
+		w.packets.restore()
 		w.each(func(l *link) { l.stalled = nil })
 		close(c)
 	}

@@ -34,6 +34,7 @@ type stream interface {
 // transports is the registry, in order of name.
 var transports = []transport{
 	{name: "sse", path: "events", dial: dialSSE, serve: (*server).serveSSE},
+	{name: "webrtc", path: "webrtc", dial: dialWebRTC, serve: (*server).serveWebRTC},
 	{name: "ws", path: "ws", dial: dialWebSocket, serve: (*server).serveWebSocket},
 }
 
