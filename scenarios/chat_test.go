@@ -122,7 +122,7 @@ func TestParameters(t *testing.T) {
 		{"loss", "2", `parameter loss: "2" is not allowed: want a number, 0 to 0.5`},
 		{"loss", "NaN", `parameter loss: "NaN" is not allowed`},
 		{"rate", "10%", `parameter rate: "10%" is not allowed`},
-		{"transport", "pigeon", `parameter transport: "pigeon" is not allowed: want one of mix | sse | ws`},
+		{"transport", "pigeon", `parameter transport: "pigeon" is not allowed: want one of mix | sse | webrtc | ws`},
 		{"client", "5", `unknown parameter of chat: "client"; did you mean clients`},
 	} {
 		require.ErrorContains(t, scenarios.Set(scenarios.NewChat(), c.name, c.value), c.want)

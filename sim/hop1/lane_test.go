@@ -75,6 +75,22 @@ func inEveryBubble(t *testing.T, body func(t *testing.T, transport string)) {
 	}
 }
 
+// openingOf is how long a transport takes at most to open over a network without latency, and settleOf how long
+// to close on both sides: a peer connection has timers of its own.
+func openingOf(transport string) time.Duration {
+	if transport == "webrtc" {
+		return time.Second
+	}
+	return time.Millisecond
+}
+
+func settleOf(transport string) time.Duration {
+	if transport == "webrtc" {
+		return time.Second
+	}
+	return 0
+}
+
 // recorder is an Observe that tests can wait on.
 type recorder struct {
 	mu      sync.Mutex
@@ -229,6 +245,7 @@ func newWire(t *testing.T, h http.Handler) *wire {
 		require.ErrorIs(t, <-ended, http.ErrServerClosed)
 		tr.CloseIdleConnections()
 		w.drop()
+		time.Sleep(time.Minute) // virtual: peer connections whose client has left find out
 	})
 	return w
 }
@@ -301,8 +318,9 @@ func (w *wire) stall() func() {
 	}
 }
 
-// drop closes every present link.
+// drop closes every present link. Of datagrams there are only fewer.
 func (w *wire) drop() {
+	w.packets.cutOff()
 	w.each(func(l *link) {
 		for _, c := range l.ends {
 			c.Close()

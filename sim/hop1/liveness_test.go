@@ -116,7 +116,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 func TestDrainIsBounded(t *testing.T) {
 	inEveryBubble(t, func(t *testing.T, tr string) {
 		feed := newMemFeed()
-		h, err := Handler(ServerConfig{Feed: feed, IdleTimeout: time.Hour, WriteTimeout: time.Second})
+		h, err := Handler(ServerConfig{Feed: feed, IdleTimeout: time.Hour, WriteTimeout: time.Second, WebRTC: webrtcOn(t)})
 		require.NoError(t, err)
 		w := newWire(t, h)
 		s := &system{feed: feed, url: w.url, http: w.client}
@@ -148,12 +148,12 @@ func TestDialTimeout(t *testing.T) {
 			}
 			conn, err := websocket.Accept(rw, r, nil)
 			if err == nil {
-				<-conn.CloseRead(context.Background()).Done()
+				listen(context.Background(), conn, func(error) {})
 			}
 		}))
 		c, err := NewClient(ClientConfig{
 			Room: "r", BaseURL: w.url, Transport: tr, HTTP: w.client,
-			DialTimeout: 2 * time.Second, Backoff: Backoff{Min: 1, Max: 1},
+			DialTimeout: 2 * time.Second, Backoff: Backoff{Min: 1, Max: 1}, WebRTC: webrtcOn(t),
 		})
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)

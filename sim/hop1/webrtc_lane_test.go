@@ -14,7 +14,7 @@ import (
 )
 
 // packets is a network of datagrams in memory: each host of a test has an address of its own, and what is sent
-// arrives at once, unless the network is cut or stalled.
+// arrives after packetLatency, unless the network is cut.
 type packets struct {
 	mu      sync.Mutex
 	hosts   byte
@@ -95,7 +95,11 @@ func (n *packetNet) ListenUDP(string, *net.UDPAddr) (piontransport.UDPConn, erro
 	return c, nil
 }
 
+// packetLatency is not zero, since pion's retransmission timers spin if a round trip takes no time at all.
+const packetLatency = 20 * time.Microsecond
+
 type datagram struct {
+	due  time.Time
 	from netip.AddrPort
 	data []byte
 }
@@ -115,6 +119,9 @@ func (c *packetConn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.at)
 func (c *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	select {
 	case d := <-c.in:
+		if wait := time.Until(d.due); wait > 0 {
+			time.Sleep(wait)
+		}
 		return copy(b, d.data), net.UDPAddrFromAddrPort(d.from), nil
 	case <-c.deadline.Done():
 		return 0, nil, os.ErrDeadlineExceeded
@@ -136,7 +143,7 @@ func (c *packetConn) WriteTo(b []byte, to net.Addr) (int, error) {
 		return len(b), nil
 	}
 	select {
-	case peer.in <- datagram{c.at, append([]byte(nil), b...)}:
+	case peer.in <- datagram{time.Now().Add(packetLatency), c.at, append([]byte(nil), b...)}:
 	default: // its buffer is full
 	}
 	return len(b), nil

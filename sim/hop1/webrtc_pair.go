@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
@@ -68,6 +69,7 @@ func (c *WebRTC) engine(maxMessage int) webrtc.SettingEngine {
 	var e webrtc.SettingEngine
 	e.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
 	e.DetachDataChannels() // else nothing would hold back a peer whose messages are not taken
+	e.DisableCloseByDTLS(true) // see settle: it would close when the peer does, without waiting
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	e.SetSCTPMaxMessageSize(uint32(maxMessage))
 	e.SetSCTPMaxReceiveBufferSize(uint32(max(sctpWindow, 2*maxMessage)))
@@ -366,6 +368,12 @@ func (p *Pair) Signalled() <-chan struct{} { return p.signalled }
 // Broken is closed when the pair is closed, or has failed: ICE has heard nothing of the peer for half a minute.
 func (p *Pair) Broken() <-chan struct{} { return p.broken }
 
+// settle is how long a pair that is to be closed is left to itself. If the peer has just closed it, pion is
+// still taking that in, and its SCTP transport, while it is stopped, waits for up to 200 ms with a lock held
+// that this needs. That costs a real program 200 ms; in virtual time, which stands still while anyone waits
+// for a lock, it would be for ever. A moment of virtual time, however short, passes when all is at rest.
+const settle = time.Microsecond
+
 // Close closes the pair, at once, and waits for all that it started. Blocked calls on its channels fail. It is
 // idempotent.
 func (p *Pair) Close() error {
@@ -373,6 +381,7 @@ func (p *Pair) Close() error {
 		p.fail()
 		p.cancel()
 		p.helpers.Wait()
+		time.Sleep(settle)
 		p.closeErr = p.pc.GracefulClose()
 	})
 	return p.closeErr
