@@ -68,7 +68,7 @@ const sctpWindow = 256 << 10
 func (c *WebRTC) engine(maxMessage int) webrtc.SettingEngine {
 	var e webrtc.SettingEngine
 	e.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
-	e.DetachDataChannels() // else nothing would hold back a peer whose messages are not taken
+	e.DetachDataChannels()     // else nothing would hold back a peer whose messages are not taken
 	e.DisableCloseByDTLS(true) // see settle: it would close when the peer does, without waiting
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	e.SetSCTPMaxMessageSize(uint32(maxMessage))
@@ -105,14 +105,16 @@ type Pair struct {
 	Channels []*Channel
 
 	pc        *webrtc.PeerConnection
-	broken    chan struct{} // closed when the connection is closed or has failed
+	broken    chan struct{} // closed when either end has closed the connection, or it has failed
 	breakOnce sync.Once
 
 	out       *outbox
 	opened    chan *Channel
 	early     []webrtc.ICECandidateInit // the reading goroutine's: candidates that came before their description
 	fell      chan error                // why signalling ended before its time
-	cancel    context.CancelFunc        // ends signalling
+	mu        sync.Mutex
+	told      []string           // kinds of the peer's candidates
+	cancel    context.CancelFunc // ends signalling
 	helpers   sync.WaitGroup
 	signalled chan struct{} // closed when signalling has ended
 	closing   sync.Once
@@ -160,6 +162,7 @@ func (p *Pair) begin(offers bool, maxMessage int, channels []ChannelConfig) erro
 			p.fail()
 		}
 	})
+	p.pc.SCTP().OnClose(func(error) { p.fail() }) // the peer has left
 	p.pc.OnICECandidate(func(found *webrtc.ICECandidate) {
 		if found != nil {
 			init := found.ToJSON()
@@ -271,6 +274,9 @@ func (p *Pair) take(s Signal) error {
 const maxEarly = 64
 
 func (p *Pair) candidate(c webrtc.ICECandidateInit) error {
+	p.mu.Lock()
+	p.told = append(p.told, candidateKinds("a="+c.Candidate)...)
+	p.mu.Unlock()
 	if err := p.pc.AddICECandidate(c); err != nil {
 		return fmt.Errorf("candidate %.80q: %w", c.Candidate, err)
 	}
@@ -323,20 +329,24 @@ func (p *Pair) await(ctx context.Context, channels int) error {
 
 // state tells people why a pair is not open: most often no two addresses reach each other.
 func (p *Pair) state() string {
-	kinds := func(d *webrtc.SessionDescription) string {
+	kinds := func(d *webrtc.SessionDescription, more ...string) string {
 		if d == nil {
-			return "no description"
+			return "nothing"
 		}
-		if found := candidateKinds(d.SDP); len(found) > 0 {
-			return strings.Join(found, ", ")
+		found := append(candidateKinds(d.SDP), more...)
+		if len(found) == 0 {
+			return "no address"
 		}
-		return "no address"
+		slices.Sort(found)
+		return strings.Join(slices.Compact(found), ", ")
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return fmt.Sprintf("ICE is %v; this end offered %s, the other %s", p.pc.ICEConnectionState(),
-		kinds(p.pc.LocalDescription()), kinds(p.pc.RemoteDescription()))
+		kinds(p.pc.LocalDescription()), kinds(p.pc.RemoteDescription(), p.told...))
 }
 
-// candidateKinds lists the kinds of candidates of a description, sorted.
+// candidateKinds lists the kinds of the candidates in a description, such as "host".
 func candidateKinds(sdp string) []string {
 	var kinds []string
 	for line := range strings.Lines(sdp) {
@@ -348,8 +358,7 @@ func candidateKinds(sdp string) []string {
 			kinds = append(kinds, fields[i+1])
 		}
 	}
-	slices.Sort(kinds)
-	return slices.Compact(kinds)
+	return kinds
 }
 
 // Selected gives the kinds of the two addresses that the pair uses, this end's and the peer's: "host", "srflx",
@@ -365,7 +374,8 @@ func (p *Pair) Selected() (local, remote string) {
 // Signalled is closed when the pair needs its signaller no more.
 func (p *Pair) Signalled() <-chan struct{} { return p.signalled }
 
-// Broken is closed when the pair is closed, or has failed: ICE has heard nothing of the peer for half a minute.
+// Broken is closed when either end has closed the pair, or it has failed: ICE has heard nothing of the peer for
+// half a minute.
 func (p *Pair) Broken() <-chan struct{} { return p.broken }
 
 // settle is how long a pair that is to be closed is left to itself. If the peer has just closed it, pion is
