@@ -32,6 +32,7 @@ func TestChatVariants(t *testing.T) {
 	for name, change := range map[string]func(*scenarios.Chat){
 		"ws":      func(c *scenarios.Chat) { c.Transport = "ws" },
 		"sse":     func(c *scenarios.Chat) { c.Transport = "sse" },
+		"webrtc":  func(c *scenarios.Chat) { c.Transport = "webrtc" },
 		"stream":  func(c *scenarios.Chat) { c.Fidelity = "stream" },
 		"lossy":   func(c *scenarios.Chat) { c.Loss = 0.1 },
 		"instant": func(c *scenarios.Chat) { c.Latency, c.Jitter = 0, 0 },
