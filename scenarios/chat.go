@@ -10,6 +10,7 @@ import (
 
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/netsim/pionnet"
 	"github.com/twohop/twohop/properties"
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/edge"
@@ -173,7 +174,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	inside := netsim.Link{Latency: time.Millisecond}
 	outside := netsim.Link{Latency: c.Latency, Jitter: c.Jitter, Loss: c.Loss}
 	w.Link("*", "*", inside)
-	w.Link("client-*|publisher-*", "lb", outside)
+	w.Link("client-*|publisher-*", "lb|edge-*", outside) // the balancer carries TCP; peer connections go to an edge
 
 	store := hop2.NewRedisStore()
 	w.Node("redis", func(ctx context.Context, n *sim.Node) error {
@@ -211,7 +212,7 @@ func (c *Chat) edge(ctx context.Context, n *sim.Node) error {
 	if err != nil {
 		return err
 	}
-	server, err := edge.New(edge.Config{Name: n.Name(), Strategy: strategy})
+	server, err := edge.New(edge.Config{Name: n.Name(), Strategy: strategy, WebRTC: &hop1.WebRTC{Net: pionnet.New(n)}})
 	if err != nil {
 		return err
 	}
@@ -277,6 +278,7 @@ func (sys *ChatSystem) subscribe(ctx context.Context, n *sim.Node, i int) error 
 		HTTP: n.HTTPClient(), Rand: luck, Backoff: hop1.Backoff{Max: time.Second},
 		Poll: hop1.Polling{Interval: c.Interval}, Hold: c.Hold,
 		Observe: func(e model.Event) { sys.observe(n, e) }, Mutant: c.mutant,
+		WebRTC: &hop1.WebRTC{Net: pionnet.New(n)},
 	})
 	if err != nil {
 		return err

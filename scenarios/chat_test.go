@@ -35,6 +35,7 @@ func TestChatVariants(t *testing.T) {
 		"sse":     func(c *scenarios.Chat) { c.Transport = "sse" },
 		"poll":    func(c *scenarios.Chat) { c.Transport = "poll" },
 		"hold":    func(c *scenarios.Chat) { c.Transport, c.Hold, c.Idle = "longpoll", 3*time.Second, time.Second },
+		"webrtc":  func(c *scenarios.Chat) { c.Transport = "webrtc" },
 		"stream":  func(c *scenarios.Chat) { c.Fidelity = "stream" },
 		"lossy":   func(c *scenarios.Chat) { c.Loss = 0.1 },
 		"instant": func(c *scenarios.Chat) { c.Latency, c.Jitter = 0, 0 },

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/hop1"
 	"github.com/twohop/twohop/sim/hop2"
 )
 
@@ -33,6 +34,8 @@ type Config struct {
 
 	// Heartbeat, IdleTimeout, WriteTimeout, Hold and RetryHint are those of [hop1.ServerConfig].
 	Heartbeat, IdleTimeout, WriteTimeout, Hold, RetryHint time.Duration
+	// WebRTC is that of [hop1.ServerConfig].
+	WebRTC *hop1.WebRTC
 }
 
 // validate checks the configuration and fills in defaults. The fields that are hop 1's are checked

@@ -47,7 +47,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, rooms: map[string]*room{}, idle: make(chan struct{})}
 	streams, err := hop1.Handler(hop1.ServerConfig{
 		Feed: s, Name: cfg.Name, Heartbeat: cfg.Heartbeat, IdleTimeout: cfg.IdleTimeout,
-		WriteTimeout: cfg.WriteTimeout, Hold: cfg.Hold, RetryHint: cfg.RetryHint,
+		WriteTimeout: cfg.WriteTimeout, Hold: cfg.Hold, RetryHint: cfg.RetryHint, WebRTC: cfg.WebRTC,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("edge: %w", err)

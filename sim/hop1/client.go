@@ -50,6 +50,9 @@ type ClientConfig struct {
 	// nothing, in whole milliseconds, 1 ms to an hour. The server may hold it for less. Whatever is on the way must
 	// let a connection be silent for longer ([HoldWarning]). 0 means 25 s.
 	Hold time.Duration
+	// WebRTC is how peer connections are made; of the others, no transport needs it. nil means the zero
+	// value: the machine's own interfaces.
+	WebRTC *WebRTC
 	// Rand draws the jitter. Only Run uses it. nil means a generator seeded by crypto/rand.
 	Rand *rand.Rand
 
@@ -95,6 +98,9 @@ func (c *ClientConfig) validate() error {
 	}
 	if c.MaxFrame < minFrame {
 		return fieldError("MaxFrame", c.MaxFrame, fmt.Sprintf("0 (meaning 1 MiB), or %d or more", minFrame))
+	}
+	if c.WebRTC == nil {
+		c.WebRTC = new(WebRTC)
 	}
 	if c.Rand == nil {
 		c.Rand = newRand()

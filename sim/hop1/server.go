@@ -35,6 +35,9 @@ type ServerConfig struct {
 	// RetryHint, unless 0, asks clients to stay away this long when the server drains. It is at most
 	// one minute, and cut to whole milliseconds.
 	RetryHint time.Duration
+	// WebRTC is how peer connections are made; of the others, no transport needs it. nil means the zero
+	// value: the machine's own interfaces.
+	WebRTC *WebRTC
 }
 
 func (c *ServerConfig) validate() error {
@@ -54,6 +57,9 @@ func (c *ServerConfig) validate() error {
 		return fieldError("RetryHint", c.RetryHint, "0 to "+maxRetryHint.String())
 	}
 	c.RetryHint = c.RetryHint.Truncate(time.Millisecond)
+	if c.WebRTC == nil {
+		c.WebRTC = new(WebRTC)
+	}
 	return nil
 }
 
@@ -61,6 +67,7 @@ func (c *ServerConfig) validate() error {
 //
 //	GET /rooms/{room}/ws?cursor=E:S              WebSocket
 //	GET /rooms/{room}/events?cursor=E:S          server-sent events; a Last-Event-ID header takes precedence
+//	GET /rooms/{room}/webrtc?cursor=E:S          WebSocket that opens a WebRTC data channel, by [Signal]s
 //	GET /rooms/{room}/poll?cursor=E:S            what there is now, as lines of JSON, or 304
 //	GET /rooms/{room}/longpoll?cursor=E:S&hold=  the same, but held until there is something, for the
 //	                                             given milliseconds at most, or as long as Hold
