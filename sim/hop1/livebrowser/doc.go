@@ -1,5 +1,5 @@
-// Package livebrowser is a test: a real browser's EventSource, WebSocket and fetch, in a page of a few lines,
-// against the same servers that worlds run, on loopback. It has no code but its tests', which the flag
+// Package livebrowser is a test: a real browser's EventSource, WebSocket, fetch and RTCPeerConnection, in a page
+// of a few lines, against the same servers that worlds run, on loopback. It has no code but its tests', which the flag
 // -live asks for.
 //
 // # Determinism

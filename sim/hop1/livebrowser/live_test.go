@@ -5,18 +5,17 @@
 package livebrowser
 
 import (
+	"bufio"
 	"context"
-	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,22 +24,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/twohop/twohop/model"
-	"github.com/twohop/twohop/sim/edge"
+	"github.com/twohop/twohop/sim/hop1"
 	"github.com/twohop/twohop/sim/hop2"
 	"github.com/twohop/twohop/sim/internal/simtest"
 )
 
 var live = flag.Bool("live", false, "run the tests that need a browser")
 
-// TestMain fails the package if a goroutine of its tests is left.
+// TestMain fails the package if a goroutine of its tests is left. In a server's process it is the server.
 func TestMain(m *testing.M) {
+	if addr := os.Getenv(serveEnv); addr != "" {
+		log.Fatal(serve(addr, os.Getenv(redisEnv)))
+	}
 	os.Exit(simtest.Main(m, "twohop/sim/", "net/http", "go-redis", "chromedp"))
 }
 
-//go:embed testdata/page.html
-var page []byte
-
-// site is a broker, and an edge server that can be killed and started again at the same address.
+// site is a broker, and a server process that can be killed and started again at the same address.
 type site struct {
 	t        *testing.T
 	redis    string
@@ -62,74 +61,31 @@ func newSite(t *testing.T) *site {
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
 	})
-	s.strategy = s.hop2()
+	s.strategy, err = hop2.New("redis", hop2.Config{Addr: s.redis})
+	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.strategy.Close()) })
 	s.start()
 	t.Cleanup(func() { s.kill() })
 	return s
 }
 
-func (s *site) hop2() hop2.Strategy {
-	h, err := hop2.New("redis", hop2.Config{Addr: s.redis})
-	require.NoError(s.t, err)
-	return h
-}
-
-// start starts a server of the page and the rooms, at the address that the first one got.
+// start starts a server at the address that the first one got: this program, in another process.
 func (s *site) start() {
-	hop := s.hop2()
-	server, err := edge.New(edge.Config{Name: "edge", Strategy: hop})
+	self, err := os.Executable()
 	require.NoError(s.t, err)
-	mux := http.NewServeMux()
-	mux.Handle("/", server.Handler())
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write(page) // a browser that has left needs no page
-	})
-	l, err := net.Listen("tcp", s.addr)
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), serveEnv+"="+s.addr, redisEnv+"="+s.redis)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
 	require.NoError(s.t, err)
-	s.addr = l.Addr().String()
-	open := &tracked{Listener: l}
-	srv := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0)}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(open) }()
+	require.NoError(s.t, cmd.Start())
 	s.kill = sync.OnceFunc(func() {
-		open.reset()
-		require.ErrorIs(s.t, <-ended, net.ErrClosed)
-		require.NoError(s.t, srv.Close())
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		require.NoError(s.t, server.Shutdown(ctx))
-		require.NoError(s.t, hop.Close())
+		require.NoError(s.t, cmd.Process.Kill())
+		require.Error(s.t, cmd.Wait(), "it was killed")
 	})
-}
-
-// tracked is a listener that can die as a killed process's does: its connections are reset.
-type tracked struct {
-	net.Listener
-	mu    sync.Mutex
-	conns []*net.TCPConn
-}
-
-func (l *tracked) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.conns = append(l.conns, c.(*net.TCPConn))
-	return c, nil
-}
-
-func (l *tracked) reset() {
-	_ = l.Close() // Serve reports it
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range l.conns {
-		_ = c.SetLinger(0) // so that closing resets; it may be closed already, as may
-		_ = c.Close()      // this
-	}
+	s.addr, err = bufio.NewReader(out).ReadString('\n')
+	require.NoError(s.t, err, "the server says where it listens")
+	s.addr = strings.TrimSpace(s.addr)
 }
 
 // publish publishes n more messages to the room.
@@ -236,7 +192,7 @@ func TestLiveBrowser(t *testing.T) {
 	if !*live {
 		t.Skip("needs chromium: run with -live")
 	}
-	transports := []string{"longpoll", "poll", "sse", "ws"}
+	transports := hop1.Transports()
 	s := newSite(t)
 	browser := browse(t, "http://"+s.addr+"/")
 	for _, transport := range transports {
