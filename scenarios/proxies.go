@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/http/cookiejar"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/netsim/pionnet"
 	"github.com/twohop/twohop/properties"
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/edge"
@@ -22,6 +24,9 @@ import (
 // fail or are late. Then the options are taken back, and everybody must get everything, however often it was
 // cut off. [NewProxies] gives it its defaults.
 type Proxies struct {
+	// Transport is what clients use; "exact" is every one whose runs reproduce to the byte, which those of WebRTC
+	// do not, and "all" every one.
+	Transport string
 	// Clients is how many there are of each transport behind each balancer.
 	Clients int
 	// Rate is how many messages are posted per second on average (a Poisson process), of Body bytes each.
@@ -47,7 +52,7 @@ type Proxies struct {
 // NewProxies gives the catalogue's: time-outs that bite within seconds, buffers of 1 and 8 KiB.
 func NewProxies() *Proxies {
 	return &Proxies{
-		Clients: 3, Rate: 2, Body: 200, Interval: time.Second, Hold: 10 * time.Second,
+		Transport: "exact", Clients: 3, Rate: 2, Body: 200, Interval: time.Second, Hold: 10 * time.Second,
 		Idle: 700 * time.Millisecond, Total: 5 * time.Second, Small: 1 << 10, Large: 8 << 10,
 		Latency: 20 * time.Millisecond, Duration: 40 * time.Second,
 	}
@@ -64,6 +69,8 @@ func (*Proxies) Summary() string {
 // Params implements [Scenario].
 func (p *Proxies) Params() []Param {
 	return []Param{
+		{"transport", "what clients use; exact is all but webrtc, with which runs do not reproduce to the byte",
+			choiceValue{&p.Transport, append([]string{"exact", "all"}, hop1.Transports()...)}},
 		{"clients", "clients of each transport behind each balancer", intValue{&p.Clients, 1, 100, "clients"}},
 		{"rate", "messages posted", floatValue{&p.Rate, 0.1, 100, "messages/s"}},
 		{"body", "size of a message's body", intValue{&p.Body, 0, 65536, "bytes"}},
@@ -113,6 +120,18 @@ func (p *Proxies) Validate() error {
 
 // Configure implements [Scenario].
 func (*Proxies) Configure(*sim.Config) {}
+
+// transports are those that clients use.
+func (p *Proxies) transports() []string {
+	switch p.Transport {
+	case "all":
+		return hop1.Transports()
+	case "exact":
+		return slices.DeleteFunc(hop1.Transports(), func(name string) bool { return name == "webrtc" })
+	default:
+		return []string{p.Transport}
+	}
+}
 
 // balancerKind is a kind of balancer: l4 or l7 is set.
 type balancerKind struct {
@@ -164,7 +183,7 @@ var proxiesEdges = []string{"edge-1", "edge-2"}
 func (p *Proxies) build(w *sim.World) *proxiesSystem {
 	sys := &proxiesSystem{p: p, places: make(map[string]model.Cursor)}
 	w.Link("*", "*", netsim.Link{Latency: time.Millisecond})
-	w.Link("client-*", "lb-*", netsim.Link{Latency: p.Latency})
+	w.Link("client-*", "lb-*|edge-*", netsim.Link{Latency: p.Latency}) // no balancer carries UDP
 	store := hop2.NewRedisStore()
 	w.Node("redis", func(ctx context.Context, n *sim.Node) error {
 		l, err := n.Listen("tcp", ":6379")
@@ -189,7 +208,7 @@ func (p *Proxies) build(w *sim.World) *proxiesSystem {
 			plain := edge.ProxyConfig{Backends: backends, HealthPath: "/health"}
 			proxyRequests(w, lb, *k.l7, reload{p.Duration, plain})
 		}
-		for _, transport := range hop1.Transports() {
+		for _, transport := range p.transports() {
 			for i := range p.Clients {
 				w.Node(clientName(k.name, transport, i), func(ctx context.Context, n *sim.Node) error {
 					return sys.subscribe(ctx, n, lb, transport)
@@ -242,6 +261,7 @@ func (sys *proxiesSystem) subscribe(ctx context.Context, n *sim.Node, lb, transp
 		Name: n.Name(), Room: "room", BaseURL: "http://" + lb, Transport: transport, HTTP: hc, Rand: luck,
 		Poll: hop1.Polling{Interval: p.Interval}, Hold: p.Hold, Backoff: hop1.Backoff{Max: time.Second},
 		Observe: func(e model.Event) { sys.observe(n, e) }, Mutant: p.mutant,
+		WebRTC: &hop1.WebRTC{Net: pionnet.New(n)},
 	})
 	if err != nil {
 		return err
@@ -284,7 +304,7 @@ func (sys *proxiesSystem) caughtUp() bool {
 			return false
 		}
 	}
-	return len(sys.places) == sys.p.Clients*len(sys.p.kinds())*len(hop1.Transports())
+	return len(sys.places) == sys.p.Clients*len(sys.p.kinds())*len(sys.p.transports())
 }
 
 // Tables implements [Tabulator]: what comes of each transport behind each balancer, and how many edges served
@@ -293,13 +313,13 @@ func (p *Proxies) Tables(h *model.History) []Table {
 	seen := p.sightings(h)
 	outcomes := Table{Title: "What comes of it", Head: []string{"balancer"}}
 	served := Table{Title: fmt.Sprintf("Edges that served a client, of %d", len(proxiesEdges)), Head: []string{"balancer"}}
-	for _, transport := range hop1.Transports() {
+	for _, transport := range p.transports() {
 		outcomes.Head, served.Head = append(outcomes.Head, transport), append(served.Head, transport)
 	}
 	baseline := p.kinds()[0].name
 	for _, k := range p.kinds() {
 		outcome, edges := []string{k.name}, []string{k.name}
-		for _, transport := range hop1.Transports() {
+		for _, transport := range p.transports() {
 			s := seen[sightingKey{k.name, transport}]
 			outcome = append(outcome, s.outcome(seen[sightingKey{baseline, transport}]))
 			edges = append(edges, s.edges())

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/twohop/twohop/model"
-	"github.com/twohop/twohop/sim/hop1"
 )
 
 // sighting is what the clients of one transport behind one balancer saw.
@@ -25,7 +24,7 @@ func (p *Proxies) sightings(h *model.History) map[sightingKey]*sighting {
 	all := make(map[sightingKey]*sighting)
 	of := make(map[string]*sighting) // by client
 	for _, k := range p.kinds() {
-		for _, transport := range hop1.Transports() {
+		for _, transport := range p.transports() {
 			s := &sighting{clients: p.Clients, connected: make(map[string]bool), peers: make(map[string]map[string]bool)}
 			all[sightingKey{k.name, transport}] = s
 			for i := range p.Clients {
