@@ -53,6 +53,9 @@ type ClientConfig struct {
 	// WebRTC is how peer connections are made; of the others, no transport needs it. nil means the zero
 	// value: the machine's own interfaces.
 	WebRTC *WebRTC
+	// Wait waits between connections and between polls, until d has passed or ctx ends, and returns ctx's error
+	// then: a page's timers, say, of package browser. nil means that nothing but time has a say.
+	Wait func(ctx context.Context, d time.Duration) error
 	// Rand draws the jitter. Only Run uses it. nil means a generator seeded by crypto/rand.
 	Rand *rand.Rand
 
@@ -101,6 +104,9 @@ func (c *ClientConfig) validate() error {
 	}
 	if c.WebRTC == nil {
 		c.WebRTC = new(WebRTC)
+	}
+	if c.Wait == nil {
+		c.Wait = pause
 	}
 	if c.Rand == nil {
 		c.Rand = newRand()
@@ -154,7 +160,7 @@ func (c *Client) Run(ctx context.Context) error {
 			failures = 0
 		}
 		last = err
-		if pause(ctx, c.cfg.Backoff.delay(c.cfg.Rand, failures, hintOf(err))) != nil {
+		if c.cfg.Wait(ctx, c.cfg.Backoff.delay(c.cfg.Rand, failures, hintOf(err))) != nil {
 			return stopped(ctx, last)
 		}
 	}

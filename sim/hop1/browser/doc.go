@@ -4,7 +4,7 @@
 //
 // Its nouns are the [Browser] (whose client makes all requests and WebSockets of its pages), the
 // [EventSource] of the HTML standard, and a page's [Timers]. A client of package hop1 becomes one in a
-// browser by having [Browser.Client] as its HTTP.
+// browser by having [Browser.Client] as its HTTP, and one in a page by waiting with its [Timers.Wait].
 //
 // Start with [New].
 //

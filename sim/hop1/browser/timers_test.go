@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/hop1"
 )
 
 // Goal: the table of the sources: what delays a timer, and to when.
@@ -106,4 +109,53 @@ func TestBackgroundPolling(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Goal: a client of hop 1 that polls from a hidden page has its messages late, and none lost.
+func TestClientInAHiddenPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, strategy := rooms(t)
+		h := &host{}
+		h.serve(t, server.Handler())
+		b := h.open(t, false)
+		timers := NewTimers()
+		var got []string
+		c, err := hop1.NewClient(hop1.ClientConfig{
+			Room: "r", BaseURL: "http://edge", Transport: "poll", HTTP: b.Client(),
+			Poll: hop1.Polling{Interval: 200 * time.Millisecond, Steady: true},
+			Wait: func(ctx context.Context, d time.Duration) error { return timers.Wait(ctx, d, 0) },
+			Observe: func(ev model.Event) {
+				if ev.Kind == model.Deliver {
+					got = append(got, ev.ID)
+				}
+			},
+		})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(ctx) }()
+		time.Sleep(1050 * time.Millisecond) // between two polls
+		publish := func(id string) {
+			_, err := strategy.Publish(t.Context(), model.Message{Room: "r", ID: id})
+			require.NoError(t, err)
+		}
+		publish("seen")
+		time.Sleep(200 * time.Millisecond)
+		require.Equal(t, []string{"seen"}, got)
+		timers.Hide()
+		time.Sleep(time.Second)
+		publish("hidden")
+		time.Sleep(200 * time.Millisecond)
+		require.Equal(t, []string{"seen"}, got, "it is not yet the second")
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"seen", "hidden"}, got)
+		publish("hidden, too")
+		time.Sleep(200 * time.Millisecond)
+		require.Len(t, got, 2)
+		timers.Show()
+		synctest.Wait()
+		require.Len(t, got, 3, "whoever looks sees it at once")
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+	})
 }
