@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,13 +56,13 @@ func TestBackgroundPolling(t *testing.T) {
 				h.serve(t, http.HandlerFunc(streams))
 				b := h.open(t, false)
 				timers := NewTimers()
-				var polls int
+				var polls atomic.Int64
 				poll := func() error {
 					resp, err := b.Client().Get("http://edge/poll")
 					if err != nil {
 						return err
 					}
-					polls++
+					polls.Add(1)
 					_, err = io.Copy(io.Discard, resp.Body)
 					return errors.Join(err, resp.Body.Close())
 				}
@@ -80,10 +83,10 @@ func TestBackgroundPolling(t *testing.T) {
 					ended <- err
 				}()
 				in := func(d time.Duration) int {
-					before := polls
+					before := polls.Load()
 					time.Sleep(d)
 					synctest.Wait()
-					return polls - before
+					return int(polls.Load() - before)
 				}
 				require.Equal(t, 50, in(10*time.Second))
 				time.Sleep(500 * time.Millisecond) // off the grid
@@ -119,14 +122,23 @@ func TestClientInAHiddenPage(t *testing.T) {
 		h.serve(t, server.Handler())
 		b := h.open(t, false)
 		timers := NewTimers()
-		var got []string
+		pass := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
+		var mu sync.Mutex
+		var all []string
+		got := func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(all)
+		}
 		c, err := hop1.NewClient(hop1.ClientConfig{
 			Room: "r", BaseURL: "http://edge", Transport: "poll", HTTP: b.Client(),
 			Poll: hop1.Polling{Interval: 200 * time.Millisecond, Steady: true},
 			Wait: func(ctx context.Context, d time.Duration) error { return timers.Wait(ctx, d, 0) },
 			Observe: func(ev model.Event) {
 				if ev.Kind == model.Deliver {
-					got = append(got, ev.ID)
+					mu.Lock()
+					defer mu.Unlock()
+					all = append(all, ev.ID)
 				}
 			},
 		})
@@ -140,21 +152,21 @@ func TestClientInAHiddenPage(t *testing.T) {
 			require.NoError(t, err)
 		}
 		publish("seen")
-		time.Sleep(200 * time.Millisecond)
-		require.Equal(t, []string{"seen"}, got)
+		pass(200 * time.Millisecond)
+		require.Equal(t, []string{"seen"}, got())
 		timers.Hide()
 		time.Sleep(time.Second)
 		publish("hidden")
-		time.Sleep(200 * time.Millisecond)
-		require.Equal(t, []string{"seen"}, got, "it is not yet the second")
-		time.Sleep(time.Second)
-		require.Equal(t, []string{"seen", "hidden"}, got)
+		pass(200 * time.Millisecond)
+		require.Equal(t, []string{"seen"}, got(), "it is not yet the second")
+		pass(time.Second)
+		require.Equal(t, []string{"seen", "hidden"}, got())
 		publish("hidden, too")
-		time.Sleep(200 * time.Millisecond)
-		require.Len(t, got, 2)
+		pass(200 * time.Millisecond)
+		require.Len(t, got(), 2)
 		timers.Show()
 		synctest.Wait()
-		require.Len(t, got, 3, "whoever looks sees it at once")
+		require.Len(t, got(), 3, "whoever looks sees it at once")
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
 	})
