@@ -10,6 +10,7 @@ import (
 
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/netsim/pionnet"
 	"github.com/twohop/twohop/properties"
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/edge"
@@ -18,7 +19,7 @@ import (
 )
 
 // Chat is a chat over a mobile-like network whose first edge crashes and returns: publishers POST
-// messages to rooms, Redis carries them to the edges, and the edges push them to clients behind an L4
+// messages to rooms, Redis carries them to the edges, and the edges push them to clients behind a
 // balancer. Clients resume from their cursors. [NewChat] gives it its defaults.
 type Chat struct {
 	Clients, Rooms, Publishers, Edges int
@@ -30,12 +31,14 @@ type Chat struct {
 	Transport string
 	// Interval is how often polling clients ask, and Hold how long a long poll may be held.
 	Interval, Hold time.Duration
-	// Idle is after how much silence the balancer forgets a connection; 0 means never.
+	// Idle is after how much silence the balancer forgets a connection or cuts a request; 0 means never.
 	Idle time.Duration
 	// Latency, Jitter and Loss are those of the links between the balancer and whoever is outside the
 	// data centre, one way.
 	Latency, Jitter time.Duration
 	Loss            float64
+	// Balancer is what clients and publishers connect to: "l4" forwards packets, "l7" requests.
+	Balancer string
 	// Fidelity is how closely connections are modelled: "tcp" or "stream".
 	Fidelity string
 	// Duration is how long a run takes. A quarter of it passes before the first edge crashes; it
@@ -54,7 +57,7 @@ func NewChat() *Chat {
 		Rate: 10, Body: 200, Transport: "mix",
 		Interval: time.Second, Hold: 10 * time.Second,
 		Latency: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.01,
-		Fidelity: "tcp", Duration: 20 * time.Second,
+		Balancer: "l4", Fidelity: "tcp", Duration: 20 * time.Second,
 	}
 }
 
@@ -78,10 +81,11 @@ func (c *Chat) Params() []Param {
 		{"transport", "what clients use; mix is half and half", choiceValue{&c.Transport, append([]string{"mix"}, hop1.Transports()...)}},
 		{"interval", "from one poll to the next", durationValue{&c.Interval, 10 * time.Millisecond, time.Hour}},
 		{"hold", "how long a long poll may be held", durationValue{&c.Hold, 10 * time.Millisecond, time.Hour}},
-		{"idle", "silence after which the balancer forgets a connection; 0s is never", durationValue{&c.Idle, 0, time.Hour}},
+		{"idle", "silence after which the balancer forgets a connection, or cuts a request; 0s is never", durationValue{&c.Idle, 0, time.Hour}},
 		{"latency", "one-way delay between clients and data centre", durationValue{&c.Latency, 0, 5 * time.Second}},
 		{"jitter", "how much that delay varies, each way; at most latency", durationValue{&c.Jitter, 0, 5 * time.Second}},
 		{"loss", "packets lost there, each way", floatValue{&c.Loss, 0, 0.5, "probability"}},
+		{"balancer", "what forwards to the endpoint servers: packets (l4) or requests (l7)", choiceValue{&c.Balancer, []string{"l4", "l7"}}},
 		{"fidelity", "how closely connections are modelled", choiceValue{&c.Fidelity, []string{netsim.TCP.String(), netsim.Stream.String()}}},
 		{"duration", "virtual time", durationValue{&c.Duration, 10 * time.Second, time.Hour}},
 	}
@@ -151,8 +155,7 @@ func (c *Chat) Run(w *sim.World) error {
 
 // ChatSystem is a chat that has been built in a world.
 type ChatSystem struct {
-	chat     *Chat
-	balancer *netsim.Balancer
+	chat *Chat
 
 	mu     sync.Mutex
 	rooms  map[string]model.Cursor // the last position known to be in a room's log
@@ -171,7 +174,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	inside := netsim.Link{Latency: time.Millisecond}
 	outside := netsim.Link{Latency: c.Latency, Jitter: c.Jitter, Loss: c.Loss}
 	w.Link("*", "*", inside)
-	w.Link("client-*|publisher-*", "lb", outside)
+	w.Link("client-*|publisher-*", "lb|edge-*", outside) // the balancer carries TCP; peer connections go to an edge
 
 	store := hop2.NewRedisStore()
 	w.Node("redis", func(ctx context.Context, n *sim.Node) error {
@@ -187,13 +190,11 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 		w.Node(name, c.edge)
 		backends[i] = name + ":80"
 	}
-	w.Node("lb", func(ctx context.Context, n *sim.Node) error {
-		sys.balancer.Run(ctx)
-		return nil
-	})
-	var err error
-	sys.balancer, err = w.Net().Host("lb").Balance(netsim.BalancerConfig{Backends: backends, HealthInterval: 500 * time.Millisecond, IdleTimeout: c.Idle})
-	w.Fail(err)
+	if c.Balancer == "l7" {
+		proxyRequests(w, "lb", edge.ProxyConfig{Backends: backends, HealthPath: "/health", IdleTimeout: c.Idle})
+	} else {
+		forwardPackets(w, "lb", netsim.BalancerConfig{Backends: backends, IdleTimeout: c.Idle})
+	}
 	for i := range c.Publishers {
 		w.Node(fmt.Sprintf("publisher-%d", i+1), sys.publish)
 	}
@@ -211,7 +212,7 @@ func (c *Chat) edge(ctx context.Context, n *sim.Node) error {
 	if err != nil {
 		return err
 	}
-	server, err := edge.New(edge.Config{Name: n.Name(), Strategy: strategy})
+	server, err := edge.New(edge.Config{Name: n.Name(), Strategy: strategy, WebRTC: &hop1.WebRTC{Net: pionnet.New(n)}})
 	if err != nil {
 		return err
 	}
@@ -284,6 +285,7 @@ func (sys *ChatSystem) subscribe(ctx context.Context, n *sim.Node, i int) error 
 		HTTP: n.Metered(n.HTTPClient()), Rand: luck, Backoff: hop1.Backoff{Max: time.Second},
 		Poll: hop1.Polling{Interval: c.Interval}, Hold: c.Hold,
 		Observe: func(e model.Event) { sys.observe(n, e) }, Mutant: c.mutant,
+		WebRTC: &hop1.WebRTC{Net: pionnet.New(n)},
 	})
 	if err != nil {
 		return err

@@ -35,10 +35,12 @@ func TestChatVariants(t *testing.T) {
 		"sse":     func(c *scenarios.Chat) { c.Transport = "sse" },
 		"poll":    func(c *scenarios.Chat) { c.Transport = "poll" },
 		"hold":    func(c *scenarios.Chat) { c.Transport, c.Hold, c.Idle = "longpoll", 3*time.Second, time.Second },
+		"webrtc":  func(c *scenarios.Chat) { c.Transport = "webrtc" },
 		"stream":  func(c *scenarios.Chat) { c.Fidelity = "stream" },
 		"lossy":   func(c *scenarios.Chat) { c.Loss = 0.1 },
 		"instant": func(c *scenarios.Chat) { c.Latency, c.Jitter = 0, 0 },
 		"edges":   func(c *scenarios.Chat) { c.Edges = 5 },
+		"l7":      func(c *scenarios.Chat) { c.Balancer = "l7" },
 		"one":     func(c *scenarios.Chat) { c.Clients, c.Publishers, c.Rooms = 1, 1, 1 },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -81,6 +81,7 @@ var registry = []func() Scenario{
 	func() Scenario { return NewTransports() },
 	func() Scenario { return NewCallbackGap() },
 	func() Scenario { return NewPollInterval() },
+	func() Scenario { return NewProxies() },
 }
 
 // Names lists the scenarios.

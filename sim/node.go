@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -156,6 +157,25 @@ func (n *Node) DialContext(ctx context.Context, network, address string) (net.Co
 	}
 	return n.host.DialContext(ctx, network, address)
 }
+
+// ListenPacket opens a UDP socket of the node's host; see [netsim.Host.ListenPacket].
+func (n *Node) ListenPacket(network, address string) (net.PacketConn, error) {
+	if !n.isAlive() {
+		return nil, n.dead("listen", network)
+	}
+	return n.host.ListenPacket(network, address)
+}
+
+// LookupHost finds the addresses of a name; see [netsim.Host.LookupHost].
+func (n *Node) LookupHost(ctx context.Context, name string) ([]string, error) {
+	if !n.isAlive() {
+		return nil, n.dead("lookup", "ip4")
+	}
+	return n.host.LookupHost(ctx, name)
+}
+
+// Addr is the address of the node's host.
+func (n *Node) Addr() netip.Addr { return n.host.Addr() }
 
 func (n *Node) dead(op, network string) error {
 	return &net.OpError{Op: op, Net: network, Err: fmt.Errorf("%s: %w", n.Name(), netsim.ErrHostDown)}

@@ -207,3 +207,17 @@ func TestTable(t *testing.T) {
 		require.Contains(t, stdout, want)
 	}
 }
+
+// Goal: a scenario's own tables are printed, and in the JSON.
+func TestTablesOfAScenario(t *testing.T) {
+	args := []string{"run", "proxies", "--set", "clients=1", "--set", "duration=10s"}
+	status, stdout, stderr := run(t, args...)
+	require.Zero(t, status, stderr)
+	require.Contains(t, stdout, "WHAT COMES OF IT\nbalancer ")
+	require.Regexp(t, `(?m)^l7-no-upgrade .* fails: refused with 426`, stdout)
+	status, stdout, _ = run(t, append(args, "--json")...)
+	require.Zero(t, status)
+	var r struct{ Tables []struct{ Title string } }
+	require.NoError(t, json.Unmarshal([]byte(stdout), &r))
+	require.Len(t, r.Tables, 2)
+}

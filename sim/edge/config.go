@@ -44,6 +44,8 @@ type Config struct {
 	Heartbeat, IdleTimeout, WriteTimeout, Hold, RetryHint, RetrySpread, UserTimeout time.Duration
 	// Compression is that of [hop1.ServerConfig].
 	Compression bool
+	// WebRTC is that of [hop1.ServerConfig].
+	WebRTC *hop1.WebRTC
 	// Guard says whom the server lets in, to subscribe or to publish.
 	Guard hop1.Guard
 }

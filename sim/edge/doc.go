@@ -10,7 +10,8 @@
 // loses nothing. The others tell the client what it skips, so that properties judge them by what was
 // announced: NoLoss forgives that, and LastValue holds the last to its promise.
 //
-// Start with [New] and [Server.Handler].
+// Start with [New] and [Server.Handler]. In front of several servers stands a [Proxy], which balances
+// requests, not connections.
 //
 // # Determinism
 //
@@ -21,6 +22,9 @@
 // at the very nanosecond at which a room's linger ends may find the room open or open it anew.
 //
 // # Limitations
+//
+// A Proxy speaks HTTP/1.1 without TLS to its backends. It does not drain by itself when it is told to stop:
+// its clients are cut, and reconnect.
 //
 // A client that resumes from beyond the cache has its whole backlog in memory until it is sent, at most
 // what hop 2 keeps. With Conflate a room keeps up to KeyLimit messages more, from when it opened, and a

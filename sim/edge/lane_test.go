@@ -197,16 +197,20 @@ func (w *world) edge(t *testing.T, change func(*Config)) *Server {
 
 // serve serves an edge over HTTP, and gives a client for it.
 func (w *world) serve(t *testing.T, s *Server, addr string) *http.Client {
-	srv := &http.Server{Handler: s.Handler(), ErrorLog: log.New(io.Discard, "", 0)}
+	return w.net.serve(t, s.Handler(), addr)
+}
+
+func (n *network) serve(t *testing.T, h http.Handler, addr string) *http.Client {
+	srv := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
 	ended := make(chan error, 1)
-	l := w.net.listen(t, addr)
+	l := n.listen(t, addr)
 	go func() { ended <- srv.Serve(l) }()
-	tr := &http.Transport{DialContext: w.net.dial}
+	tr := &http.Transport{DialContext: n.dial}
 	t.Cleanup(func() {
 		require.NoError(t, srv.Close())
 		require.ErrorIs(t, <-ended, http.ErrServerClosed)
 		tr.CloseIdleConnections()
-		if w.net.pipes {
+		if n.pipes {
 			time.Sleep(time.Second) // net/http leaves a connection half a second to take a refusal
 		}
 	})

@@ -52,7 +52,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, rooms: map[string]*room{}, idle: make(chan struct{})}
 	streams, err := hop1.Handler(hop1.ServerConfig{
 		Feed: s, Name: cfg.Name, Heartbeat: cfg.Heartbeat, IdleTimeout: cfg.IdleTimeout,
-		WriteTimeout: cfg.WriteTimeout, Hold: cfg.Hold,
+		WriteTimeout: cfg.WriteTimeout, Hold: cfg.Hold, WebRTC: cfg.WebRTC,
 		RetryHint: cfg.RetryHint, RetrySpread: cfg.RetrySpread, UserTimeout: cfg.UserTimeout,
 		Compression: cfg.Compression, Guard: cfg.Guard, Publish: s.publishOver, MaxBody: cfg.MaxBody,
 	})
@@ -66,6 +66,7 @@ func New(cfg Config) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.Handle("POST /rooms/{room}/messages", gate.Protect(http.HandlerFunc(s.servePublish)))
 	mux.HandleFunc("OPTIONS /rooms/{room}/messages", gate.Preflight)
+	mux.HandleFunc("GET /health", s.serveHealth)
 	mux.Handle("/", streams)
 	s.handler = handler{mux, streams}
 	s.alive, s.drain = context.WithCancel(context.Background())
@@ -88,10 +89,11 @@ func (h handler) Configure(srv *http.Server) {
 // Handler serves subscriptions, as [hop1.Handler] says, with publishing over WebSocket connections, and
 //
 //	POST /rooms/{room}/messages   a [hop1.PublishRequest] in JSON
+//	GET  /health                  200, or 503 if the server drains
 //
-// which is answered with 200 and a [hop1.PublishReply], with 400 and a sentence if it cannot be
+// A publish is answered with 200 and a [hop1.PublishReply], with 400 and a sentence if it cannot be
 // published, or with 503 and a Retry-After if the broker is out of reach or the server drains. The
-// [hop1.Guard] is the same for all.
+// [hop1.Guard] is the same for all but /health.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Shutdown drains the server: from now on it refuses subscriptions and publishes, and every open

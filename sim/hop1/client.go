@@ -63,6 +63,12 @@ type ClientConfig struct {
 	// nothing, in whole milliseconds, 1 ms to an hour. The server may hold it for less. Whatever is on the
 	// way must let a connection be silent for longer ([HoldWarning]). 0 means 25 s.
 	Hold time.Duration
+	// WebRTC is how peer connections are made; of the others, no transport needs it. nil means the zero
+	// value: the machine's own interfaces.
+	WebRTC *WebRTC
+	// Wait waits between connections and between polls, until d has passed or ctx ends, and returns ctx's error
+	// then: a page's timers, say, of package browser. nil means that nothing but time has a say.
+	Wait func(ctx context.Context, d time.Duration) error
 	// Rand draws the jitter. Only Run uses it. nil means a generator seeded by crypto/rand.
 	Rand *rand.Rand
 
@@ -116,6 +122,12 @@ func (c *ClientConfig) validate() error {
 	}
 	if c.MaxFrame < minFrame {
 		return fieldError("MaxFrame", c.MaxFrame, fmt.Sprintf("0 (meaning 1 MiB), or %d or more", minFrame))
+	}
+	if c.WebRTC == nil {
+		c.WebRTC = new(WebRTC)
+	}
+	if c.Wait == nil {
+		c.Wait = pause
 	}
 	if c.Rand == nil {
 		c.Rand = newRand()
@@ -179,7 +191,7 @@ func (c *Client) Run(ctx context.Context) error {
 			hint = max(hint, c.cfg.Backoff.Max)
 		}
 		c.fallBack(err)
-		if pause(ctx, c.cfg.Backoff.delay(c.cfg.Rand, failures, hint)) != nil {
+		if c.cfg.Wait(ctx, c.cfg.Backoff.delay(c.cfg.Rand, failures, hint)) != nil {
 			return stopped(ctx, last)
 		}
 	}

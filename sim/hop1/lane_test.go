@@ -22,7 +22,9 @@ import (
 )
 
 // TestMain fails the package if a goroutine of its tests is left.
-func TestMain(m *testing.M) { os.Exit(simtest.Main(m, "sim/hop1", "net/http", "coder/websocket")) }
+func TestMain(m *testing.M) {
+	os.Exit(simtest.Main(m, "sim/hop1", "net/http", "coder/websocket", "pion/"))
+}
 
 // lane is where a test runs: a server and how to reach it.
 type lane struct {
@@ -75,6 +77,22 @@ func inEveryBubble(t *testing.T, body func(t *testing.T, transport string)) {
 
 // holds tells whether a transport's server has a subscription open while nothing happens.
 func holds(transport string) bool { return transport != "poll" }
+
+// openingOf is how long a transport takes at most to open over a network without latency, and settleOf how long
+// to close on both sides: a peer connection has timers of its own.
+func openingOf(transport string) time.Duration {
+	if transport == "webrtc" {
+		return time.Second
+	}
+	return time.Millisecond
+}
+
+func settleOf(transport string) time.Duration {
+	if transport == "webrtc" {
+		return time.Second
+	}
+	return 0
+}
 
 // recorder is an Observe that tests can wait on.
 type recorder struct {
@@ -162,7 +180,7 @@ type system struct {
 
 // testServer serves a feed with short times, which the bubbles' tests count on.
 func testServer(t *testing.T, feed Feed) http.Handler {
-	h, err := Handler(ServerConfig{Feed: feed, Name: "edge-1"})
+	h, err := Handler(ServerConfig{Feed: feed, Name: "edge-1", WebRTC: webrtcOn(t)})
 	require.NoError(t, err)
 	return h
 }
@@ -183,7 +201,7 @@ func (s *system) join(t *testing.T, transport string, change func(*ClientConfig)
 		Backoff: Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond},
 		Poll:    Polling{Interval: 10 * time.Millisecond},
 		Rand:    rand.New(rand.NewPCG(1, 2)),
-		Observe: s.rec.observe,
+		Observe: s.rec.observe, WebRTC: webrtcOn(t),
 	}
 	if change != nil {
 		change(&cfg)
@@ -222,6 +240,7 @@ func (s *system) sever(t *testing.T, transport string, reason error) (mend func(
 type wire struct {
 	url      string
 	client   *http.Client
+	packets  *packets
 	accepted chan net.Conn
 	closed   chan struct{}
 
@@ -239,7 +258,7 @@ type link struct {
 }
 
 func newWire(t *testing.T, h http.Handler) *wire {
-	w := &wire{url: "http://edge", accepted: make(chan net.Conn), closed: make(chan struct{})}
+	w := &wire{url: "http://edge", packets: packetsOf(t), accepted: make(chan net.Conn), closed: make(chan struct{})}
 	srv := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
 	if c, ok := h.(interface{ Configure(*http.Server) }); ok {
 		c.Configure(srv)
@@ -253,6 +272,7 @@ func newWire(t *testing.T, h http.Handler) *wire {
 		require.ErrorIs(t, <-ended, http.ErrServerClosed)
 		tr.CloseIdleConnections()
 		w.drop()
+		time.Sleep(time.Minute) // virtual: peer connections whose client has left find out
 	})
 	return w
 }
@@ -310,20 +330,24 @@ func (l *link) admit() bool {
 // cut makes every present link swallow everything, its end included.
 func (w *wire) cut() {
 	w.each(func(l *link) { l.cut = true })
+	w.packets.cutOff()
 }
 
 // stall makes every present link take nothing, until the returned function is called.
 func (w *wire) stall() func() {
 	c := make(chan struct{})
 	w.each(func(l *link) { l.stalled = c })
+	w.packets.cutOff() // datagrams are not held back but lost
 	return func() {
+		w.packets.restore()
 		w.each(func(l *link) { l.stalled = nil })
 		close(c)
 	}
 }
 
-// drop closes every present link.
+// drop closes every present link. Of datagrams there are only fewer.
 func (w *wire) drop() {
+	w.packets.cutOff()
 	w.each(func(l *link) {
 		for _, c := range l.ends {
 			c.Close()

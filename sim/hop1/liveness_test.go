@@ -139,7 +139,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 func TestDrainIsBounded(t *testing.T) {
 	inEveryBubble(t, func(t *testing.T, tr string) {
 		feed := newMemFeed()
-		h, err := Handler(ServerConfig{Feed: feed, IdleTimeout: time.Hour, WriteTimeout: time.Second})
+		h, err := Handler(ServerConfig{Feed: feed, IdleTimeout: time.Hour, WriteTimeout: time.Second, WebRTC: webrtcOn(t)})
 		require.NoError(t, err)
 		w := newWire(t, h)
 		s := &system{feed: feed, url: w.url, http: w.client}
@@ -165,10 +165,10 @@ func TestDialTimeout(t *testing.T) {
 		w := newWire(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			attempts <- time.Now()
 			switch tr {
-			case "ws":
+			case "ws", "webrtc":
 				conn, err := websocket.Accept(rw, r, nil)
 				if err == nil {
-					<-conn.CloseRead(context.Background()).Done()
+					listen(context.Background(), conn, func(error) {})
 				}
 				return
 			case "sse":
@@ -180,7 +180,7 @@ func TestDialTimeout(t *testing.T) {
 		}))
 		c, err := NewClient(ClientConfig{
 			Room: "r", BaseURL: w.url, Transport: tr, HTTP: w.client,
-			DialTimeout: 2 * time.Second, Backoff: Backoff{Min: 1, Max: 1},
+			DialTimeout: 2 * time.Second, Backoff: Backoff{Min: 1, Max: 1}, WebRTC: webrtcOn(t),
 		})
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)

@@ -154,7 +154,7 @@ func (s *pollStream) next(ctx context.Context) (frame, error) {
 // again makes the next request, when it is due.
 func (s *pollStream) again(ctx context.Context) error {
 	if wait := time.Until(s.asked.Add(s.pace(s.news))); wait > 0 {
-		if err := pause(ctx, wait); err != nil {
+		if err := s.cfg.Wait(ctx, wait); err != nil {
 			return err
 		}
 	}

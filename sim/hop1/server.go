@@ -57,6 +57,9 @@ type ServerConfig struct {
 	MaxBody int
 	// Guard says whom the server lets in.
 	Guard Guard
+	// WebRTC is how peer connections are made; of the others, no transport needs it. nil means the zero
+	// value: the machine's own interfaces.
+	WebRTC *WebRTC
 }
 
 func (c *ServerConfig) validate() error {
@@ -88,6 +91,9 @@ func (c *ServerConfig) validate() error {
 	if c.MaxBody == 0 {
 		c.MaxBody = defaultMaxBody
 	}
+	if c.WebRTC == nil {
+		c.WebRTC = new(WebRTC)
+	}
 	return nil
 }
 
@@ -98,6 +104,7 @@ const defaultMaxBody = 64 << 10
 //
 //	GET /rooms/{room}/ws?cursor=E:S              WebSocket
 //	GET /rooms/{room}/events?cursor=E:S          server-sent events; a Last-Event-ID header takes precedence
+//	GET /rooms/{room}/webrtc?cursor=E:S          WebSocket that opens a WebRTC data channel, by [Signal]s
 //	GET /rooms/{room}/poll?cursor=E:S            what there is now, as lines of JSON, or 304
 //	GET /rooms/{room}/longpoll?cursor=E:S&hold=  the same, but held until there is something, for the
 //	                                             given milliseconds at most, or as long as Hold

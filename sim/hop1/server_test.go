@@ -321,6 +321,7 @@ func TestDrainByContext(t *testing.T) {
 		gone := s.rec.await(t, model.Disconnected, 1)
 		require.Equal(t, "goodbye from the server: draining", gone[0].Note)
 		require.ErrorIs(t, s.stop(), context.Canceled)
+		time.Sleep(settleOf(tr))
 		synctest.Wait()
 		open, _ := feed.subscriptions()
 		require.Zero(t, open)
@@ -331,7 +332,7 @@ func TestDrainByContext(t *testing.T) {
 func TestRetryHint(t *testing.T) {
 	inEveryBubble(t, func(t *testing.T, tr string) {
 		feed := newMemFeed()
-		h, err := Handler(ServerConfig{Feed: feed, RetryHint: 5 * time.Second})
+		h, err := Handler(ServerConfig{Feed: feed, RetryHint: 5 * time.Second, WebRTC: webrtcOn(t)})
 		require.NoError(t, err)
 		w := newWire(t, h)
 		s := &system{feed: feed, url: w.url, http: w.client}
@@ -342,7 +343,7 @@ func TestRetryHint(t *testing.T) {
 		s.rec.await(t, model.Connected, 2)
 		away := s.rec.when(model.Connected).Sub(s.rec.when(model.Disconnected))
 		require.GreaterOrEqual(t, away, 5*time.Second)
-		require.Less(t, away, 5*time.Second+20*time.Millisecond)
+		require.Less(t, away, 5*time.Second+20*time.Millisecond+openingOf(tr))
 
 		s.held(t, tr)
 		feed.set(func() { feed.openErr = ErrDraining }) // now it is refused once, with Retry-After
@@ -354,6 +355,6 @@ func TestRetryHint(t *testing.T) {
 		s.rec.await(t, model.Connected, 3)
 		away = s.rec.when(model.Connected).Sub(s.rec.when(model.Disconnected))
 		require.GreaterOrEqual(t, away, 5*time.Second)
-		require.Less(t, away, 5*time.Second+40*time.Millisecond)
+		require.Less(t, away, 5*time.Second+40*time.Millisecond+openingOf(tr))
 	})
 }

@@ -36,6 +36,7 @@ var transports = []transport{
 	{name: "longpoll", path: "longpoll", dial: dialLongPoll, serve: (*server).serveLongPoll},
 	{name: "poll", path: "poll", dial: dialPoll, serve: (*server).servePoll},
 	{name: "sse", path: "events", dial: dialSSE, serve: (*server).serveSSE},
+	{name: "webrtc", path: "webrtc", dial: dialWebRTC, serve: (*server).serveWebRTC},
 	{name: "ws", path: "ws", dial: dialWebSocket, serve: (*server).serveWebSocket},
 }
 
