@@ -39,6 +39,15 @@ type Illustrator interface {
 	Figures(h *model.History) []plots.Named
 }
 
+// Inexact is a scenario whose runs, with some parameters, are not byte-exact: pion, for one, draws from
+// generators that it seeds when the process starts. Repetitions of those are compared by what came of them.
+type Inexact interface {
+	Scenario
+	// Outcome gives what repetitions must agree on; nil if they must have the same trace hash, as any other
+	// scenario's, with the present parameters.
+	Outcome() func(*model.History) []string
+}
+
 // Mutant is a deliberate bug with the property that must catch it.
 type Mutant struct {
 	Name, Summary string
