@@ -59,6 +59,7 @@ type Mutant struct {
 var registry = []func() Scenario{
 	func() Scenario { return NewChat() },
 	func() Scenario { return NewFidelity() },
+	func() Scenario { return NewP2P() },
 }
 
 // Names lists the scenarios.
