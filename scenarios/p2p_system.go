@@ -24,9 +24,9 @@ import (
 // Build adds the nodes and links to a world.
 func (p *P2P) Build(w *sim.World) {
 	inside := netsim.Link{Latency: time.Millisecond}
-	wide := netsim.Link{
-		Latency: p.Latency, Jitter: p.Jitter, Loss: p.Loss,
-		Reorder: p.Reorder, ReorderBy: time.Duration(2 / p.Rate * float64(time.Second)),
+	wide := netsim.Link{Latency: p.Latency, Jitter: p.Jitter, Loss: p.Loss, Reorder: p.Reorder}
+	if p.Reorder > 0 {
+		wide.ReorderBy = time.Duration(2 / p.Rate * float64(time.Second))
 	}
 	w.Link("*", "*", wide)
 	w.Link("redis", "edge", inside)
@@ -136,20 +136,24 @@ func (s *peer) rests() time.Duration {
 	return s.p.Duration - max(s.p.Duration/5, 4*time.Second)
 }
 
-// edit publishes edits of the document.
+// edit publishes edits of the document, and does not wait for an answer before the next.
 func (s *peer) edit(ctx context.Context) {
 	luck := s.node.Rand("edits")
 	publisher := hop1.Publisher{
 		Name: s.node.Name(), BaseURL: "http://edge", HTTP: s.node.HTTPClient(), AttemptTimeout: 2 * time.Second,
-		Observe: s.node.Record, Rand: s.node.Rand("publisher"),
+		Observe: s.node.Record,
 	}
+	var posts sync.WaitGroup
+	defer posts.Wait()
 	wait := time.Second
 	for i := 1; ; i++ {
 		if !sleep(ctx, wait) || s.node.Now() >= s.rests() {
 			return
 		}
 		// It fails only when the run ends; what became of the edit is in the history.
-		_, _ = publisher.Publish(ctx, documentRoom, fmt.Sprintf("%s-%d", s.node.Name(), i), []byte("edit"))
+		posts.Go(func() {
+			_, _ = publisher.Publish(ctx, documentRoom, fmt.Sprintf("%s-%d", s.node.Name(), i), []byte("edit"))
+		})
 		wait = time.Duration(-math.Log(1-luck.Float64()) / documentEdits * float64(time.Second))
 	}
 }
