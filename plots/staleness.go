@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/twohop/twohop/model"
 )
@@ -24,16 +25,26 @@ func Staleness(h *model.History) *Figure {
 	if len(ds) == 0 {
 		return failed(name, "Nothing to show: nothing was delivered while it was being published.")
 	}
-	var parts, transports []string
+	var transports []string
 	least, greatest := ds[0].Sorted[0], time.Duration(0)
+	best, worst := ds[0], ds[0]
 	for _, d := range ds {
-		parts = append(parts, fmt.Sprintf("%s %s", transportName(d.Transport), short(d.Quantile(0.99))))
 		transports = append(transports, d.Transport)
 		least, greatest = min(least, d.Sorted[0]), max(greatest, d.Quantile(1))
+		if d.Quantile(0.99) < best.Quantile(0.99) {
+			best = d
+		}
+		if d.Quantile(0.99) > worst.Quantile(0.99) {
+			worst = d
+		}
+	}
+	age := short(worst.Quantile(0.99))
+	if fresh := short(best.Quantile(0.99)); fresh != age {
+		age = fresh + " to " + age
 	}
 	f := &Figure{
-		title:    "Age of what is shown, 99th percentile: " + strings.Join(parts, ", "),
-		subtitle: fmt.Sprintf("Time since the latest value that has arrived was published, looked at every %v", stalenessEvery),
+		title:    "For 99 % of the time, what is shown is at most " + age + " old",
+		subtitle: fmt.Sprintf("Time since the latest value that has arrived was published, looked at every %s", short(stalenessEvery)),
 		plot:     newPlot(),
 	}
 	p := f.plot
@@ -52,6 +63,11 @@ func Staleness(h *model.History) *Figure {
 	for _, v := range curves {
 		p.Add(marks{v})
 	}
-	f.strips = []strip{quantileTable(curves)}
+	f.strips = []strip{stalenessTable{curves}}
 	return f
 }
+
+// stalenessTable is the legend, in this figure's words.
+type stalenessTable struct{ quantileTable }
+
+func (t stalenessTable) draw(c, _ draw.Canvas, _ *plot.Plot) { t.drawAs(c, "looks", "stalest") }

@@ -15,8 +15,13 @@
 // mid-stream. Only if the anchor is the one message that is no longer kept is the epoch taken for proof.
 //
 // A silent peer is found, and what it held is freed, by the client within IdleTimeout of the last byte
-// it heard, and by the WebSocket server within IdleTimeout of the last frame. Both send something
+// it heard, and by the WebSocket or WebRTC server within IdleTimeout of the last frame. Both send something
 // every Heartbeat, so that only a dead peer is silent.
+//
+// Of WebRTC there is more than the transport: [WebRTC.Open] opens a [Pair] of any two ends, with channels that
+// are reliable or not, over any [Signaller]; a [Switchboard] is one between peers that know each other's
+// names; and [ServeTURN] serves STUN and TURN. The network comes with the configuration: package
+// netsim/pionnet makes a simulated one.
 //
 // # Determinism
 //
@@ -24,10 +29,22 @@
 // and draws from the [ClientConfig]'s Rand, so that it runs in a testing/synctest bubble over
 // connections made there.
 //
+// Runs with WebRTC are not byte-exact. Pion (ICE, SCTP, SDP) draws from generators that it seeds when the
+// process starts, and its goroutines race within one instant, so that packets of one instant may leave in
+// another order or differ in size by some bytes, and luck takes another course from there. What comes of a run
+// (which addresses were selected, what was delivered) is what to compare.
+//
 // # Limitations
 //
 // An SSE server writes and hears nothing back: it finds a half-open client only when the connection's
 // send buffer has filled and a write has waited for WriteTimeout, or when TCP gives up. Set a TCP user
 // timeout where that matters. WebSocket needs HTTP/1.1, and clients leave without a closing handshake.
 // Pages of other origins are not served: there is no CORS, and WebSocket checks Origin.
+//
+// WebRTC: a frame must get through within IdleTimeout, since part of one is no sign of life. The signalling
+// connection goes through a balancer as any other, the pair does not: clients reach the server itself, at an
+// address of its own. A server that is told to drain waits for pairs that are just being opened, up to
+// IdleTimeout and WriteTimeout together. There is no ICE restart: when an address changes, the client
+// reconnects. Pion holds a lock while it closes and waits, which Pair.Close works around; its timers spin
+// over a network without any latency, which no real or simulated network is.
 package hop1
