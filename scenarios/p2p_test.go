@@ -67,7 +67,11 @@ func TestP2PUnreliableIsFresher(t *testing.T) {
 func TestP2PMutants(t *testing.T) {
 	for _, m := range scenarios.NewP2P().Mutants() {
 		t.Run(m.Name, func(t *testing.T) {
-			for seed := range uint64(2) {
+			seeds := uint64(2)
+			if testing.Short() {
+				seeds = 1
+			}
+			for seed := range seeds {
 				p := smallP2P()
 				p.Reorder = 0.2
 				require.NoError(t, p.Mutate(m.Name))
