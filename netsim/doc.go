@@ -5,7 +5,7 @@
 // so programs written for package net run on it unmodified. Connections are modelled segment by
 // segment (package tcp), or, at [Stream] fidelity, as byte streams with latency. A host can be made a
 // [Balancer], a [NAT] or a [Firewall] for others. A [Fault] changes the network in mid-run, and
-// Config.Capture writes what is sent for Wireshark.
+// Config.Capture writes what is sent for Wireshark. WebRTC runs on it by package pionnet.
 //
 // Start with [New] inside a testing/synctest bubble; package sim does that and more for you.
 //

@@ -192,17 +192,20 @@ const tableRow = vg.Length(12.5)
 
 func (t quantileTable) height() vg.Length { return tableRow*vg.Length(len(t)+1) + 8 }
 
-func (t quantileTable) draw(c, _ draw.Canvas, _ *plot.Plot) {
+func (t quantileTable) draw(c, _ draw.Canvas, _ *plot.Plot) { t.drawAs(c, "deliveries", "slowest") }
+
+// drawAs says what was counted, and what the greatest is called.
+func (t quantileTable) drawAs(c draw.Canvas, counted, greatest string) {
 	columns := []struct {
 		name  string
 		right vg.Length // edge of the numbers, from the left
 		mark  draw.GlyphStyle
 		value func(model.Distribution) string
 	}{
-		{"deliveries", 165, draw.GlyphStyle{}, func(d model.Distribution) string { return thousands(len(d.Sorted)) }},
+		{counted, 165, draw.GlyphStyle{}, func(d model.Distribution) string { return thousands(len(d.Sorted)) }},
 		{"median", 240, medianMark, func(d model.Distribution) string { return short(d.Quantile(0.5)) }},
 		{"99th percentile", 340, p99Mark, func(d model.Distribution) string { return short(d.Quantile(0.99)) }},
-		{"slowest", 405, draw.GlyphStyle{}, func(d model.Distribution) string { return short(d.Quantile(1)) }},
+		{greatest, 405, draw.GlyphStyle{}, func(d model.Distribution) string { return short(d.Quantile(1)) }},
 	}
 	y := c.Max.Y - tableRow
 	for _, col := range columns {

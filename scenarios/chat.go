@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -135,6 +137,39 @@ func (c *Chat) Configure(cfg *sim.Config) {
 	if f, err := netsim.ParseFidelity(c.Fidelity); err == nil {
 		cfg.Fidelity = f
 	}
+}
+
+// Outcome implements [Inexact]: over WebRTC, runs are compared by what was published and where every client
+// ended.
+func (c *Chat) Outcome() func(*model.History) []string {
+	if c.Transport != "webrtc" {
+		return nil
+	}
+	return endings
+}
+
+// endings lists what is in each room's log, and each client's last position there and number of gaps.
+func endings(h *model.History) []string {
+	published, last, gaps := make(map[string][]string), make(map[string]string), make(map[string]int)
+	for i := range h.Events {
+		switch e := &h.Events[i]; e.Kind {
+		case model.PublishOK:
+			published[e.Room] = append(published[e.Room], e.ID)
+		case model.Connected, model.Deliver:
+			last[e.Node] = fmt.Sprintf("%s#%d", e.Room, e.Seq)
+		case model.Discontinuity:
+			gaps[e.Node]++
+		}
+	}
+	var lines []string
+	for _, room := range slices.Sorted(maps.Keys(published)) {
+		slices.Sort(published[room])
+		lines = append(lines, fmt.Sprintf("%s holds %v", room, published[room]))
+	}
+	for _, client := range slices.Sorted(maps.Keys(last)) {
+		lines = append(lines, fmt.Sprintf("%s is at %s after %d gaps", client, last[client], gaps[client]))
+	}
+	return lines
 }
 
 // settleLimit bounds how much longer than Duration a run may take for all messages to arrive.

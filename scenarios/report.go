@@ -23,8 +23,9 @@ type Report struct {
 
 	TraceHash string `json:"trace_hash"`
 	Steps     uint64 `json:"steps"`
-	// Runs is how often the run was made with the same trace hash.
+	// Runs is how often the run was made with the same trace hash, or, if it is Inexact, the same outcome.
 	Runs     int     `json:"runs"`
+	Inexact  bool    `json:"inexact,omitempty"`
 	VirtualS float64 `json:"virtual_s"`
 	WallS    float64 `json:"wall_s"`
 	// Partial says that the run was interrupted.
@@ -81,6 +82,9 @@ type FaultReport struct {
 func Execute(t *testing.T, s Scenario, mutant string, cfg sim.Config) (*Report, *sim.Result) {
 	ofPart := cfg
 	s.Configure(&cfg)
+	if s, ok := s.(Inexact); ok {
+		cfg.Outcome = s.Outcome()
+	}
 	res := sim.Run(t, cfg, s.Run)
 	r := report(s, mutant, &cfg, res)
 	if c, ok := s.(Composite); ok && res.Err == nil && !res.Partial {
@@ -125,7 +129,7 @@ func report(s Scenario, mutant string, cfg *sim.Config, res *sim.Result) *Report
 	r := &Report{
 		Scenario: s.Name(), Seed: res.Seed, Mutant: mutant, Params: make(map[string]any),
 		TraceHash: fmt.Sprintf("%016x", res.Trace.Hash()), Steps: res.Trace.Steps(), Runs: max(cfg.Repeat, 1),
-		VirtualS: res.Virtual.Seconds(), WallS: res.Wall.Seconds(), Partial: res.Partial,
+		VirtualS: res.Virtual.Seconds(), WallS: res.Wall.Seconds(), Partial: res.Partial, Inexact: cfg.Outcome != nil,
 		LatencyMS: latencies(res.History), Metrics: metrics(res), Faults: []FaultReport{}, Verdicts: res.Verdicts,
 		err: res.Err, scenario: s, result: res,
 	}

@@ -67,6 +67,15 @@ type Composite interface {
 	Parts() []Scenario
 }
 
+// Inexact is a scenario whose runs, with some parameters, are not byte-exact: pion, for one, draws from
+// generators that it seeds when the process starts. Repetitions of those are compared by what came of them.
+type Inexact interface {
+	Scenario
+	// Outcome gives what repetitions must agree on; nil if they must have the same trace hash, as any other
+	// scenario's, with the present parameters.
+	Outcome() func(*model.History) []string
+}
+
 // Mutant is a deliberate bug with the property that must catch it.
 type Mutant struct {
 	Name, Summary string
@@ -82,6 +91,7 @@ var registry = []func() Scenario{
 	func() Scenario { return NewCallbackGap() },
 	func() Scenario { return NewPollInterval() },
 	func() Scenario { return NewProxies() },
+	func() Scenario { return NewP2P() },
 }
 
 // Names lists the scenarios.

@@ -20,7 +20,7 @@
 // Not byte-exact is what depends on things that the runtime decides at random or that nobody can
 // seed: a select with several ready cases, the order of a map, the top-level functions of math/rand/v2,
 // goroutines of one node that race with each other in one instant. Programs for which that shows on
-// the wire do not reproduce; Config.Repeat finds out. Sources that can be seeded are (crypto/rand; with
+// the wire do not reproduce; Config.Repeat finds out, and Config.Outcome compares what came of them instead. Sources that can be seeded are (crypto/rand; with
 // "godebug randseednop=0" in go.mod the top-level functions of math/rand too), so worlds run one at a
 // time in a process.
 //

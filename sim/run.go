@@ -24,8 +24,12 @@ type Config struct {
 	Fidelity netsim.Fidelity
 	// Faults befall the world besides those that its function asks for.
 	Faults Schedule
-	// Repeat is how often the run is made; the trace hashes of all must be equal. 0 means once.
+	// Repeat is how often the run is made; the trace hashes of all must be equal (but see Outcome). 0 means once.
 	Repeat int
+	// Outcome, if set, is what repetitions must agree on instead of the trace hash: lines that say what came
+	// of a run. It is for programs that are known not to be byte-exact, such as WebRTC, and for nothing
+	// else. A run without any lines is a failure.
+	Outcome func(*model.History) []string
 	// DropTrace keeps only the hash of the trace, not its steps. A run that differs from another can
 	// then not say where.
 	DropTrace bool
@@ -88,12 +92,16 @@ func (e *HangError) Error() string {
 // DivergenceError says that two runs of one seed went different ways.
 type DivergenceError struct {
 	Run          int    // the repetition that differed from the first, counting from 2
+	Outcome      bool   // outcomes were compared, not traces: First and Other are their first lines that differ
 	Hash, Second uint64 // of the first and of that one
 	Step         uint64 // the first step that differs; 0 if the traces were not kept
 	First, Other string // that step in the first run and in the other
 }
 
 func (e *DivergenceError) Error() string {
+	if e.Outcome {
+		return fmt.Sprintf("sim: not reproducible: the outcome of run %d differs from the first\n    run 1: %s\n    run %d: %s", e.Run, e.First, e.Run, e.Other)
+	}
 	s := fmt.Sprintf("sim: not reproducible: run 1 has trace hash %016x, run %d has %016x", e.Hash, e.Run, e.Second)
 	if e.Step == 0 {
 		return s
@@ -128,7 +136,7 @@ func Run(t *testing.T, cfg Config, f func(*World) error) *Result {
 		}
 		if next.Err != nil {
 			first.Err = fmt.Errorf("run %d of %d failed, unlike the first: %w", i+1, cfg.Repeat, next.Err)
-		} else if err := compare(first.Trace, next.Trace, i+1); err != nil {
+		} else if err := cfg.compare(first, next, i+1); err != nil {
 			first.Err = err
 		}
 	}
@@ -136,6 +144,32 @@ func Run(t *testing.T, cfg Config, f func(*World) error) *Result {
 		first.Verdicts = append(first.Verdicts, p.Check(first.History))
 	}
 	return &first.Result
+}
+
+// compare holds a repetition against the first run.
+func (cfg *Config) compare(first, next *outcome, run int) error {
+	if cfg.Outcome == nil {
+		return compare(first.Trace, next.Trace, run)
+	}
+	return compareOutcomes(cfg.Outcome(first.History), cfg.Outcome(next.History), run)
+}
+
+func compareOutcomes(a, b []string, run int) error {
+	if len(a) == 0 {
+		return errors.New("sim: the run has no outcome that a repetition could be compared with")
+	}
+	line := func(lines []string, i int) string {
+		if i < len(lines) {
+			return lines[i]
+		}
+		return "(nothing)"
+	}
+	for i := range max(len(a), len(b)) {
+		if first, other := line(a, i), line(b, i); first != other {
+			return &DivergenceError{Run: run, Outcome: true, First: first, Other: other}
+		}
+	}
+	return nil
 }
 
 func compare(a, b *Trace, run int) error {

@@ -338,3 +338,27 @@ func TestProcessRandomnessIsSeeded(t *testing.T) {
 	require.NotEqual(t, draws(1)[0], draws(2)[0])
 	require.NotEqual(t, draws(1)[1], draws(2)[1])
 }
+
+// Goal: runs that are not byte-exact are compared by their outcome, and told apart by it; an empty one proves
+// nothing.
+func TestOutcomeIsCompared(t *testing.T) {
+	run := 0
+	world := func(w *sim.World) error {
+		run++
+		w.Record(model.Event{Kind: model.Connected, Node: "c", Room: "r", Note: fmt.Sprint("not the same in run ", run)})
+		w.RunFor(time.Second)
+		return nil
+	}
+	var diverged *sim.DivergenceError
+	require.ErrorAs(t, sim.Run(t, sim.Config{Repeat: 2}, world).Err, &diverged)
+	require.False(t, diverged.Outcome)
+
+	outcome := func(*model.History) []string { return []string{"a", "b"} }
+	require.NoError(t, sim.Run(t, sim.Config{Repeat: 3, Outcome: outcome}, world).Err)
+	outcome = func(h *model.History) []string { return []string{"a", h.Events[0].Note} }
+	require.ErrorAs(t, sim.Run(t, sim.Config{Repeat: 2, Outcome: outcome}, world).Err, &diverged)
+	require.True(t, diverged.Outcome)
+	require.ErrorContains(t, diverged, "the outcome of run 2 differs from the first\n    run 1: not the same in run ")
+	outcome = func(*model.History) []string { return nil }
+	require.ErrorContains(t, sim.Run(t, sim.Config{Repeat: 2, Outcome: outcome}, world).Err, "no outcome")
+}

@@ -54,7 +54,12 @@ func printReport(out io.Writer, r *scenarios.Report, files []string) error {
 	}
 	fmt.Fprintf(w, "trace hash\t%s over %d steps", r.TraceHash, r.Steps)
 	if r.Runs > 1 && !r.Diverged() {
-		fmt.Fprintf(w, ", the same in %d runs", r.Runs)
+		if r.Inexact {
+			fmt.Fprint(w, "\noutcome\tthe same")
+		} else {
+			fmt.Fprint(w, ", the same")
+		}
+		fmt.Fprintf(w, " in %d runs", r.Runs)
 	}
 	fmt.Fprintf(w, "\ntime\t%.1f s virtual in %.2f s wall", r.VirtualS, r.WallS)
 	if r.WallS > 0 {

@@ -15,7 +15,7 @@
 // mid-stream. Only if the anchor is the one message that is no longer kept is the epoch taken for proof.
 //
 // A silent peer is found, and what it held is freed, by the client within IdleTimeout of the last byte
-// it heard, by the WebSocket server within IdleTimeout of the last frame, and by the SSE server, if
+// it heard, by the WebSocket or WebRTC server within IdleTimeout of the last frame, and by the SSE server, if
 // [Configure] set up its http.Server and TCP has the option, within Heartbeat, UserTimeout and one
 // retransmission's wait. Both ends send something every Heartbeat, so that only a dead peer is silent.
 //
@@ -29,6 +29,11 @@
 // the TCP connection, if it is kept alive; during a long poll, one subscription, for no longer than
 // Hold and WriteTimeout, whatever became of the client.
 //
+// Of WebRTC there is more than the transport: [WebRTC.Open] opens a [Pair] of any two ends, with channels that
+// are reliable or not, over any [Signaller]; a [Switchboard] is one between peers that know each other's
+// names; and [ServeTURN] serves STUN and TURN. The network comes with the configuration: package
+// netsim/pionnet makes a simulated one.
+//
 // # Determinism
 //
 // The package has no globals with timers, channels or goroutines, holds no lock across the network,
@@ -38,6 +43,11 @@
 // Not to be reproduced is what one packet decides between two goroutines: which of several HTTP/2 streams
 // that it wakes runs first, and whether a ping that it carries is answered, if it also ends a wait of the
 // sender's own message for room. What clients see does not depend on either.
+//
+// Runs with WebRTC are not byte-exact. Pion (ICE, SCTP, SDP) draws from generators that it seeds when the
+// process starts, and its goroutines race within one instant, so that packets of one instant may leave in
+// another order or differ in size by some bytes, and luck takes another course from there. What comes of a run
+// (which addresses were selected, what was delivered) is what to compare.
 //
 // # Limitations
 //
@@ -57,4 +67,11 @@
 //
 // A proxy that buffers is told from a server that hangs only by whether the answer began ([ErrBuffered]).
 // CORS answers name the origins of the [Guard] only; there is no wildcard.
+//
+// WebRTC: a frame must get through within IdleTimeout, since part of one is no sign of life. The signalling
+// connection goes through a balancer as any other, the pair does not: clients reach the server itself, at an
+// address of its own. A server that is told to drain waits for pairs that are just being opened, up to
+// IdleTimeout and WriteTimeout together. There is no ICE restart: when an address changes, the client
+// reconnects. Pion holds a lock while it closes and waits, which Pair.Close works around; its timers spin
+// over a network without any latency, which no real or simulated network is.
 package hop1

@@ -11,10 +11,9 @@ import (
 )
 
 // ChannelConfig says how a data channel delivers (RFC 8831 §6.1). The zero value is reliable and ordered.
-// Both ends of a pair must have the same channels in the same order: they are agreed on beforehand, so that
-// none is opened by a message.
+// Both ends of a pair name the same channels; how they deliver is for the one that offers to say.
 type ChannelConfig struct {
-	// Label is the channel's name. It may be empty.
+	// Label is the channel's name, which no other channel of the pair has. It may be empty.
 	Label string
 	// Unordered lets messages overtake each other.
 	Unordered bool
@@ -24,13 +23,29 @@ type ChannelConfig struct {
 	Retransmits uint16
 }
 
-func (c *ChannelConfig) init(id uint16) *webrtc.DataChannelInit {
-	ordered, negotiated := !c.Unordered, true
-	i := &webrtc.DataChannelInit{Ordered: &ordered, Negotiated: &negotiated, ID: &id}
+// init leaves it to a message to open the channel (RFC 8832): pion does not apply how a channel is to deliver
+// if both ends have agreed on that beforehand.
+func (c *ChannelConfig) init() *webrtc.DataChannelInit {
+	ordered := !c.Unordered
+	i := &webrtc.DataChannelInit{Ordered: &ordered}
 	if c.Unreliable {
 		i.MaxRetransmits = &c.Retransmits
 	}
 	return i
+}
+
+func checkLabels(channels []ChannelConfig) error {
+	if len(channels) == 0 {
+		return fieldError("channels", "none", "at least one")
+	}
+	seen := make(map[string]bool)
+	for _, c := range channels {
+		if seen[c.Label] {
+			return fieldError("Label", fmt.Sprintf("%.40q twice", c.Label), "another for each channel")
+		}
+		seen[c.Label] = true
+	}
+	return nil
 }
 
 // channelBuffer is how many bytes may be on their way, unacknowledged, for a message to be accepted. It is
@@ -88,7 +103,8 @@ func (c *Channel) Buffered() int { return int(c.dc.BufferedAmount()) }
 // leastBuffer is where a channel's receive buffer starts to grow from, in bytes.
 const leastBuffer = 2048
 
-// Receive waits for a message, which is valid until the next call. It fails when the pair is closed or the
+// Receive waits for a message. Both ends must receive, even if nothing is sent: only so do they learn that the
+// channel is open at both, which is when messages begin to be unordered or unreliable. It gives a message, which is valid until the next call. It fails when the pair is closed or the
 // peer leaves, and when a message is larger than [WebRTC].MaxMessage.
 func (c *Channel) Receive() (message []byte, text bool, err error) {
 	if c.buf == nil {

@@ -109,7 +109,7 @@ type Pair struct {
 	breakOnce sync.Once
 
 	out       *outbox
-	opened    chan *Channel
+	opened    chan opening
 	early     []webrtc.ICECandidateInit // the reading goroutine's: candidates that came before their description
 	fell      chan error                // why signalling ended before its time
 	mu        sync.Mutex
@@ -133,21 +133,25 @@ func (c *WebRTC) Open(ctx context.Context, peer Signaller, offers bool, channels
 }
 
 func (c *WebRTC) open(ctx context.Context, peer Signaller, offers bool, maxMessage int, channels []ChannelConfig) (*Pair, error) {
+	if err := checkLabels(channels); err != nil {
+		return nil, fmt.Errorf("webrtc: %w", err)
+	}
 	pc, err := c.connect(maxMessage)
 	if err != nil {
 		return nil, fmt.Errorf("webrtc: %w", err)
 	}
 	signalling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &Pair{
-		pc: pc, broken: make(chan struct{}), out: newOutbox(), opened: make(chan *Channel, len(channels)),
-		fell: make(chan error, 2), cancel: cancel, signalled: make(chan struct{}),
+		pc: pc, broken: make(chan struct{}), out: newOutbox(), opened: make(chan opening, len(channels)),
+		Channels: make([]*Channel, len(channels)),
+		fell:     make(chan error, 2), cancel: cancel, signalled: make(chan struct{}),
 	}
 	if err := p.begin(offers, maxMessage, channels); err != nil {
 		close(p.signalled)
 		return nil, errors.Join(fmt.Errorf("webrtc: %w", err), p.Close())
 	}
 	p.signal(signalling, peer)
-	if err := p.await(ctx, len(channels)); err != nil {
+	if err := p.await(ctx); err != nil {
 		err = fmt.Errorf("webrtc: %w; %s", err, p.state())
 		return nil, errors.Join(err, p.Close())
 	}
@@ -169,13 +173,21 @@ func (p *Pair) begin(offers bool, maxMessage int, channels []ChannelConfig) erro
 			p.out.put(Signal{Candidate: &init})
 		}
 	})
+	if !offers {
+		p.pc.OnDataChannel(func(dc *webrtc.DataChannel) {
+			i := slices.IndexFunc(channels, func(c ChannelConfig) bool { return c.Label == dc.Label() })
+			if i >= 0 {
+				p.addChannel(i, dc, maxMessage)
+			}
+		})
+		return nil
+	}
 	for i, cfg := range channels {
-		if err := p.addChannel(uint16(i), cfg, maxMessage); err != nil {
+		dc, err := p.pc.CreateDataChannel(cfg.Label, cfg.init())
+		if err != nil {
 			return fmt.Errorf("channel %.40q: %w", cfg.Label, err)
 		}
-	}
-	if !offers {
-		return nil
+		p.addChannel(i, dc, maxMessage)
 	}
 	offer, err := p.pc.CreateOffer(nil)
 	if err != nil {
@@ -188,13 +200,9 @@ func (p *Pair) begin(offers bool, maxMessage int, channels []ChannelConfig) erro
 	return nil
 }
 
-func (p *Pair) addChannel(id uint16, cfg ChannelConfig, maxMessage int) error {
-	dc, err := p.pc.CreateDataChannel(cfg.Label, cfg.init(id))
-	if err != nil {
-		return err
-	}
+// addChannel has the i-th channel counted when it is open.
+func (p *Pair) addChannel(i int, dc *webrtc.DataChannel, maxMessage int) {
 	c := &Channel{dc: dc, pair: p, low: make(chan struct{}, 1), most: maxMessage}
-	p.Channels = append(p.Channels, c)
 	dc.SetBufferedAmountLowThreshold(channelBuffer)
 	dc.OnBufferedAmountLow(func() {
 		select {
@@ -209,9 +217,14 @@ func (p *Pair) addChannel(id uint16, cfg ChannelConfig, maxMessage int) error {
 			return
 		}
 		c.raw = raw
-		p.opened <- c
+		p.opened <- opening{i, c}
 	})
-	return nil
+}
+
+// opening is a channel that has opened, and its place.
+type opening struct {
+	index   int
+	channel *Channel
 }
 
 func (p *Pair) fail() { p.breakOnce.Do(func() { close(p.broken) }) }
@@ -312,10 +325,11 @@ func (p *Pair) answer(offer string) error {
 }
 
 // await waits for the channels to open.
-func (p *Pair) await(ctx context.Context, channels int) error {
-	for open := 0; open < channels; open++ {
+func (p *Pair) await(ctx context.Context) error {
+	for range p.Channels {
 		select {
-		case <-p.opened:
+		case o := <-p.opened:
+			p.Channels[o.index] = o.channel
 		case err := <-p.fell:
 			return fmt.Errorf("signalling: %w", err)
 		case <-p.broken:
