@@ -98,7 +98,8 @@ var strategies = []struct {
 	name string
 	open func(Config) (Strategy, error)
 }{
-	{"redis", func(c Config) (Strategy, error) { return NewRedis(c) }},
+	{"redis-pubsub", func(c Config) (Strategy, error) { return NewRedisPubSub(c) }},
+	{"redis-streams", func(c Config) (Strategy, error) { return NewRedisStreams(c) }},
 }
 
 // Names lists the strategies that [New] knows, sorted.

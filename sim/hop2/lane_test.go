@@ -187,7 +187,7 @@ func (n *network) strategy(t *testing.T, change func(*Config)) *Redis {
 	if change != nil {
 		change(&cfg)
 	}
-	s, err := NewRedis(cfg)
+	s, err := NewRedisStreams(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s

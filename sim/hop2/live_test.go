@@ -31,7 +31,7 @@ func TestLiveRedis(t *testing.T) {
 	kept := t.TempDir()
 	stop := liveRedis(t, binary, port, kept)
 
-	s, err := NewRedis(Config{Addr: fmt.Sprintf("127.0.0.1:%d", port), History: 50, Remember: 100, CheckEvery: 100 * time.Millisecond})
+	s, err := NewRedisStreams(Config{Addr: fmt.Sprintf("127.0.0.1:%d", port), History: 50, Remember: 100, CheckEvery: 100 * time.Millisecond})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	sub := subscribe(t, s, "r", model.Cursor{})
