@@ -191,7 +191,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 
 // edge is an endpoint server's program.
 func (c *Chat) edge(ctx context.Context, n *sim.Node) error {
-	strategy, err := hop2.New("redis", hop2.Config{Addr: "redis:6379", Dial: n.DialContext, Rand: n.Rand("hop 2")})
+	strategy, err := hop2.New("redis-streams", hop2.Config{Addr: "redis:6379", Dial: n.DialContext, Rand: n.Rand("hop 2")})
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,11 @@ func (g *gather[T]) put(item T) {
 	g.mu.Lock()
 	g.items = append(g.items, arrival[T]{time.Now(), item})
 	g.mu.Unlock()
+	g.poke()
+}
+
+// poke has the taker look.
+func (g *gather[T]) poke() {
 	select {
 	case g.wake <- struct{}{}:
 	default:
