@@ -23,6 +23,8 @@ func TestConfigErrors(t *testing.T) {
 		{"CheckEvery: -1s", func(c *Config) { c.CheckEvery = -time.Second }},
 		{"CheckEvery: 1ns", func(c *Config) { c.CheckEvery = 1 }},
 		{"Timeout: -1s", func(c *Config) { c.Timeout = -time.Second }},
+		{"RememberFor: 99ms", func(c *Config) { c.RememberFor = 99 * time.Millisecond }},
+		{`Storage: "tape"`, func(c *Config) { c.Storage = "tape" }},
 		{"RetryMin: -1s", func(c *Config) { c.RetryMin = -time.Second }},
 		{"RetryMax: 1ms", func(c *Config) { c.RetryMax = time.Millisecond }},
 		{`Namespace: "a:b"`, func(c *Config) { c.Namespace = "a:b" }},

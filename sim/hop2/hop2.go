@@ -98,6 +98,7 @@ var strategies = []struct {
 	name string
 	open func(Config) (Strategy, error)
 }{
+	{"jetstream", func(c Config) (Strategy, error) { return NewJetStream(c) }},
 	{"nats", func(c Config) (Strategy, error) { return NewNATS(c) }},
 	{"redis-pubsub", func(c Config) (Strategy, error) { return NewRedisPubSub(c) }},
 	{"redis-streams", func(c Config) (Strategy, error) { return NewRedisStreams(c) }},

@@ -162,12 +162,22 @@ func (n *network) listen(t require.TestingT) net.Listener {
 	return l
 }
 
+// disk is what a broker keeps.
+type disk interface {
+	// serve runs the broker, and what else its strategy needs, until ctx ends.
+	serve(ctx context.Context, n *network, l net.Listener) error
+}
+
+func (s *RedisStore) serve(ctx context.Context, _ *network, l net.Listener) error {
+	return ServeRedis(ctx, l, s)
+}
+
 // serve starts a broker on the network; the function it returns crashes it.
-func (n *network) serve(t *testing.T, store *RedisStore) (crash func()) {
+func (n *network) serve(t *testing.T, store disk) (crash func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := n.listen(t)
 	ended := make(chan error, 1)
-	go func() { ended <- ServeRedis(ctx, l, store) }()
+	go func() { ended <- store.serve(ctx, n, l) }()
 	crash = sync.OnceFunc(func() {
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)

@@ -22,7 +22,8 @@ import (
 // would tell nobody at which point of the stream it did.
 type natsLink struct {
 	cfg  *Config
-	name string // begins the subjects that the link is answered on: "_INBOX." and 16 hex digits
+	id   string // tells this link from others: 16 hex digits
+	name string // begins the subjects that the link is answered on: "_INBOX." and the id
 
 	ctx    context.Context // ends when the link is closed
 	cancel context.CancelFunc
@@ -31,12 +32,12 @@ type natsLink struct {
 	calls    *gather[*natsCall]
 	subjects *gather[string] // that gained their first or lost their last reader
 
-	mu         sync.Mutex // never held across anything that blocks
-	readers    map[string]map[natsReader]bool
-	deliveries map[string]natsReader // by subject below the link's name
-	sessions   int
-	failures   int
-	lastFail   string
+	mu       sync.Mutex                     // never held across anything that blocks
+	readers  map[string]map[natsReader]bool // by subject
+	names    int                            // given away
+	sessions int
+	failures int
+	lastFail string
 }
 
 // natsReader is who is handed messages, by the link's goroutine.
@@ -76,11 +77,12 @@ func compareNATSCalls(a, b *natsCall) int {
 
 // newNATSLink makes a link and begins to connect as soon as there is something to do. cfg is valid.
 func newNATSLink(cfg *Config) *natsLink {
+	id := randomName(cfg.Rand)
 	l := &natsLink{
-		cfg: cfg, name: "_INBOX." + randomName(cfg.Rand),
+		cfg: cfg, id: id, name: "_INBOX." + id,
 		calls:    newGather(compareNATSCalls),
 		subjects: newGather(strings.Compare),
-		readers:  map[string]map[natsReader]bool{}, deliveries: map[string]natsReader{},
+		readers:  map[string]map[natsReader]bool{},
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.tasks.Go(l.run)
@@ -121,20 +123,13 @@ func (l *natsLink) unlisten(subject string, r natsReader) {
 	}
 }
 
-// expect has a reader handed what comes on a subject of the link's own, and gives its name. Names are of
-// equal length: which of two readers of one instant gets which does not show.
-func (l *natsLink) expect(name string, r natsReader) (subject string) {
+// newName gives a name that nobody else has. Names are of equal length: which of two readers of one instant
+// gets which does not show.
+func (l *natsLink) newName() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	subject = l.name + ".d." + name
-	l.deliveries[subject] = r
-	return subject
-}
-
-func (l *natsLink) forget(subject string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.deliveries, subject)
+	l.names++
+	return fmt.Sprintf("%s%012d", l.id, l.names)
 }
 
 // do makes one call and waits for its answer.
@@ -156,7 +151,7 @@ func (l *natsLink) do(ctx context.Context, c *natsCall) ([]byte, error) {
 func (l *natsLink) idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.readers) == 0 && len(l.deliveries) == 0
+	return len(l.readers) == 0
 }
 
 // run connects, and serves the connection until it is lost, until the link is closed.
@@ -300,7 +295,7 @@ func (l *natsLink) connect() (*natsSession, error) {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	s.conn = conn
-	_, err = conn.ChanSubscribe(l.name+".>", s.came)
+	_, err = conn.ChanSubscribe(l.name+".r.*", s.came)
 	if err == nil {
 		l.subjects.grab() // all that is wanted now is subscribed to now
 		err = s.follow(l.wanted())
@@ -315,7 +310,6 @@ func (l *natsLink) connect() (*natsSession, error) {
 	for _, rs := range l.readers {
 		readers = slices.AppendSeq(readers, maps.Keys(rs))
 	}
-	readers = slices.AppendSeq(readers, maps.Values(l.deliveries))
 	l.mu.Unlock()
 	for _, r := range readers {
 		r.resubscribed()
@@ -455,13 +449,8 @@ func (s *natsSession) take(m *nats.Msg) {
 		s.settle(c, a)
 		return
 	}
-	var readers []natsReader
 	s.l.mu.Lock()
-	if r := s.l.deliveries[m.Subject]; r != nil {
-		readers = append(readers, r)
-	} else if m.Sub != nil {
-		readers = slices.Collect(maps.Keys(s.l.readers[m.Sub.Subject]))
-	}
+	readers := slices.Collect(maps.Keys(s.l.readers[m.Sub.Subject]))
 	s.l.mu.Unlock()
 	for _, r := range readers {
 		r.message(m, func(subject string, data []byte) {

@@ -258,7 +258,13 @@ func (r *Redis) awaitLive(ctx context.Context, room string) error {
 // nothing but who, where and when, so that calls of one instant do not depend on their order. Any two
 // moments at which the broker's data was lost in between are more than a round trip apart.
 func (r *Redis) candidate(room string) string {
-	b := binary.LittleEndian.AppendUint64(r.identity[:], uint64(time.Now().UnixNano()))
+	return epochName(string(r.identity[:]), room)
+}
+
+// epochName gives a room's epoch a name, in 16 hex digits, that depends on who begins it, when, and which
+// room it is.
+func epochName(identity, room string) string {
+	b := binary.LittleEndian.AppendUint64([]byte(identity), uint64(time.Now().UnixNano()))
 	sum := sha256.Sum256(append(b, room...))
 	return hex.EncodeToString(sum[:8])
 }
