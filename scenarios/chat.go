@@ -18,7 +18,7 @@ import (
 )
 
 // Chat is a chat over a mobile-like network whose first edge crashes and returns: publishers POST
-// messages to rooms, Redis carries them to the edges, and the edges push them to clients behind an L4
+// messages to rooms, hop 2 carries them to the edges, and the edges push them to clients behind an L4
 // balancer. Clients resume from their cursors. [NewChat] gives it its defaults.
 type Chat struct {
 	Clients, Rooms, Publishers, Edges int
@@ -28,6 +28,8 @@ type Chat struct {
 	Body int
 	// Transport is what clients use; "mix" gives every other one WebSocket and SSE.
 	Transport string
+	// Hop2 is the strategy that carries messages to the edges, one of [hop2.Names].
+	Hop2 string
 	// Latency, Jitter and Loss are those of the links between the balancer and whoever is outside the
 	// data centre, one way.
 	Latency, Jitter time.Duration
@@ -46,7 +48,7 @@ type Chat struct {
 func NewChat() *Chat {
 	return &Chat{
 		Clients: 200, Rooms: 10, Publishers: 3, Edges: 2,
-		Rate: 10, Body: 200, Transport: "mix",
+		Rate: 10, Body: 200, Transport: "mix", Hop2: "redis-streams",
 		Latency: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.01,
 		Fidelity: "tcp", Duration: 20 * time.Second,
 	}
@@ -70,6 +72,7 @@ func (c *Chat) Params() []Param {
 		{"rate", "messages posted by each publisher", floatValue{&c.Rate, 0.1, 1000, "messages/s"}},
 		{"body", "size of a message's body", intValue{&c.Body, 0, 65536, "bytes"}},
 		{"transport", "what clients use; mix is half and half", choiceValue{&c.Transport, append([]string{"mix"}, hop1.Transports()...)}},
+		{"hop2", "what carries messages to the edges", choiceValue{&c.Hop2, hop2.Names()}},
 		{"latency", "one-way delay between clients and data centre", durationValue{&c.Latency, 0, 5 * time.Second}},
 		{"jitter", "how much that delay varies, each way; at most latency", durationValue{&c.Jitter, 0, 5 * time.Second}},
 		{"loss", "packets lost there, each way", floatValue{&c.Loss, 0, 0.5, "probability"}},
@@ -136,6 +139,7 @@ func (c *Chat) Run(w *sim.World) error {
 // ChatSystem is a chat that has been built in a world.
 type ChatSystem struct {
 	chat     *Chat
+	source   source
 	balancer *netsim.Balancer
 
 	mu     sync.Mutex
@@ -157,25 +161,19 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	w.Link("*", "*", inside)
 	w.Link("client-*|publisher-*", "lb", outside)
 
-	store := hop2.NewRedisStore()
-	w.Node("redis", func(ctx context.Context, n *sim.Node) error {
-		l, err := n.Listen("tcp", ":6379")
-		if err != nil {
-			return err
-		}
-		return hop2.ServeRedis(ctx, l, store)
-	})
+	var err error
+	sys.source, err = addSource(w, c.Hop2)
+	w.Fail(err)
 	backends := make([]string, c.Edges)
 	for i := range backends {
 		name := fmt.Sprintf("edge-%d", i+1)
-		w.Node(name, c.edge)
+		w.Node(name, sys.edge)
 		backends[i] = name + ":80"
 	}
 	w.Node("lb", func(ctx context.Context, n *sim.Node) error {
 		sys.balancer.Run(ctx)
 		return nil
 	})
-	var err error
 	sys.balancer, err = w.Net().Host("lb").Balance(netsim.BalancerConfig{Backends: backends, HealthInterval: 500 * time.Millisecond})
 	w.Fail(err)
 	for i := range c.Publishers {
@@ -190,8 +188,8 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 }
 
 // edge is an endpoint server's program.
-func (c *Chat) edge(ctx context.Context, n *sim.Node) error {
-	strategy, err := hop2.New("redis-streams", hop2.Config{Addr: "redis:6379", Dial: n.DialContext, Rand: n.Rand("hop 2")})
+func (sys *ChatSystem) edge(ctx context.Context, n *sim.Node) error {
+	strategy, err := hop2.New(sys.chat.Hop2, sys.source.config(n))
 	if err != nil {
 		return err
 	}
