@@ -95,7 +95,7 @@ func (s *JetStream) Publish(ctx context.Context, m model.Message) (model.Cursor,
 
 // publish is one attempt.
 func (s *JetStream) publish(ctx context.Context, room, id string, data []byte) (model.Cursor, error) {
-	epoch, err := s.epoch(ctx, room)
+	epoch, err := s.epoch(ctx, room, id)
 	if err != nil {
 		return model.Cursor{}, err
 	}
@@ -104,7 +104,7 @@ func (s *JetStream) publish(ctx context.Context, room, id string, data []byte) (
 		header: nats.Header{"Nats-Msg-Id": {base64.RawURLEncoding.EncodeToString([]byte(id))}}, // a header is trimmed
 	})
 	if errors.Is(err, errNoResponders) { // the stream is gone, or JetStream is
-		s.learn(room, "")
+		s.unlearn(room, epoch)
 	}
 	if err != nil {
 		return model.Cursor{}, err
@@ -123,15 +123,17 @@ func (s *JetStream) publish(ctx context.Context, room, id string, data []byte) (
 	return model.Cursor{Epoch: epoch, Seq: ack.Seq}, nil
 }
 
-// epoch gives a room's epoch, as far as is known.
-func (s *JetStream) epoch(ctx context.Context, room string) (string, error) {
+// epoch gives a room's epoch, as far as is known. It is for publishing a message of the ID.
+func (s *JetStream) epoch(ctx context.Context, room, id string) (string, error) {
 	s.mu.Lock()
 	epoch := s.epochs[room]
 	s.mu.Unlock()
 	if epoch != "" {
 		return epoch, nil
 	}
-	reply, err := s.link.do(ctx, s.infoCall(room))
+	info := s.infoCall(room)
+	info.tie = id
+	reply, err := s.link.do(ctx, info)
 	if err == nil {
 		var p page
 		if p, err = s.decodeInfo(room, reply); err == nil {
@@ -141,21 +143,28 @@ func (s *JetStream) epoch(ctx context.Context, room string) (string, error) {
 	if !isMissing(err) {
 		return "", err
 	}
-	if reply, err = s.link.do(ctx, s.createCall(room)); err != nil {
+	create := s.createCall(room)
+	create.tie = id
+	if reply, err = s.link.do(ctx, create); err != nil {
 		return "", err
 	}
 	p, err := s.decodeInfo(room, reply)
 	return p.epoch, err
 }
 
-// learn takes note of a room's epoch; "" means that it is not known any more.
+// learn takes note of a room's epoch.
 func (s *JetStream) learn(room, epoch string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if epoch == "" {
+	s.epochs[room] = epoch
+}
+
+// unlearn takes note that a room's epoch is over; another may be known already.
+func (s *JetStream) unlearn(room, epoch string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epochs[room] == epoch {
 		delete(s.epochs, room)
-	} else {
-		s.epochs[room] = epoch
 	}
 }
 

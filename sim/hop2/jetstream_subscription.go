@@ -184,7 +184,7 @@ func (j *jetSubscription) call() {
 // consumeCall makes a consumer that begins after the position.
 func (j *jetSubscription) consumeCall() *natsCall {
 	s := j.s
-	name := s.link.newName()
+	name := s.link.newName(j.room)
 	j.mu.Lock()
 	j.consumer = name
 	j.mu.Unlock()

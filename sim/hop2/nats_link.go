@@ -34,7 +34,7 @@ type natsLink struct {
 
 	mu       sync.Mutex                     // never held across anything that blocks
 	readers  map[string]map[natsReader]bool // by subject
-	names    int                            // given away
+	names    map[string]int                 // given away, by room
 	sessions int
 	failures int
 	lastFail string
@@ -50,10 +50,11 @@ type natsReader interface {
 
 // natsCall is a message that is sent, and usually answered.
 type natsCall struct {
-	room    string // the call's place in the canonical order, with subject and data
+	room    string // the call's place in the canonical order, with subject, data and tie
 	subject string
 	header  nats.Header
 	data    []byte
+	tie     string           // tells calls of one instant apart that are otherwise equal, by who makes them
 	answer  func(natsAnswer) // takes the one answer, without waiting; nil if nobody wants it
 }
 
@@ -72,7 +73,10 @@ func compareNATSCalls(a, b *natsCall) int {
 	if c := strings.Compare(a.subject, b.subject); c != 0 {
 		return c
 	}
-	return slices.Compare(a.data, b.data)
+	if c := slices.Compare(a.data, b.data); c != 0 {
+		return c
+	}
+	return strings.Compare(a.tie, b.tie)
 }
 
 // newNATSLink makes a link and begins to connect as soon as there is something to do. cfg is valid.
@@ -82,7 +86,7 @@ func newNATSLink(cfg *Config) *natsLink {
 		cfg: cfg, id: id, name: "_INBOX." + id,
 		calls:    newGather(compareNATSCalls),
 		subjects: newGather(strings.Compare),
-		readers:  map[string]map[natsReader]bool{},
+		readers:  map[string]map[natsReader]bool{}, names: map[string]int{},
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.tasks.Go(l.run)
@@ -123,13 +127,13 @@ func (l *natsLink) unlisten(subject string, r natsReader) {
 	}
 }
 
-// newName gives a name that nobody else has. Names are of equal length: which of two readers of one instant
-// gets which does not show.
-func (l *natsLink) newName() string {
+// newName gives a name for something of a room that nothing else has. It is one token of a subject. What
+// other rooms do at the same instant has no influence on it.
+func (l *natsLink) newName(room string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.names++
-	return fmt.Sprintf("%s%012d", l.id, l.names)
+	l.names[room]++
+	return fmt.Sprintf("%s-%s-%08d", natsToken(room), l.id, l.names[room])
 }
 
 // do makes one call and waits for its answer.

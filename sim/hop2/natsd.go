@@ -52,7 +52,7 @@ func ServeNATS(ctx context.Context, l net.Listener, store *NATSStore) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // which ends accept; no one else has use for the error
 	defer stop()
-	b := &natsBroker{server: s}
+	b := &natsBroker{server: s, ordered: store.dir != ""}
 	err = b.accept(ctx, l)
 	b.close()
 	return err
@@ -85,8 +85,9 @@ func startNATS(store *NATSStore) (*server.Server, error) {
 
 // natsBroker is one life of a server.
 type natsBroker struct {
-	server *server.Server
-	tasks  sync.WaitGroup
+	server  *server.Server
+	ordered bool // see carryInOrder
+	tasks   sync.WaitGroup
 
 	mu    sync.Mutex
 	conns []net.Conn // open, in order of acceptance
@@ -118,13 +119,21 @@ func (b *natsBroker) accept(ctx context.Context, l net.Listener) error {
 // bridge carries bytes between a client's connection and the server's end of it. When either ends, both
 // do: their errors have nobody to tell.
 func (b *natsBroker) bridge(conn, inner net.Conn) {
-	carry := func(to, from net.Conn) {
-		_, _ = io.Copy(to, from)
+	carry := func(copy func()) {
+		copy()
 		_ = conn.Close()
 		_ = inner.Close()
 	}
-	b.tasks.Go(func() { carry(inner, conn) })
-	b.tasks.Go(func() { carry(conn, inner) })
+	b.tasks.Go(func() { carry(func() { _, _ = io.Copy(inner, conn) }) })
+	b.tasks.Go(func() {
+		carry(func() {
+			if b.ordered {
+				_ = carryInOrder(conn, inner)
+			} else {
+				_, _ = io.Copy(conn, inner)
+			}
+		})
+	})
 }
 
 // close closes the connections, in order, and waits for all that the server started.
