@@ -21,6 +21,7 @@ type source struct {
 // sources is the registry of how to build what each strategy needs. Its names are those of [hop2.Names].
 var sources = map[string]func(w *sim.World) source{
 	"jetstream":     func(w *sim.World) source { return natsSource(w, "jetstream", w.T().TempDir()) },
+	"kafka":         kafkaSource,
 	"nats":          func(w *sim.World) source { return natsSource(w, "nats", "") },
 	"redis-pubsub":  func(w *sim.World) source { return redisSource(w, "redis-pubsub") },
 	"redis-streams": func(w *sim.World) source { return redisSource(w, "redis") },
@@ -53,6 +54,19 @@ func redisSource(w *sim.World, node string) source {
 		return hop2.ServeRedis(ctx, l, store)
 	})
 	return brokerAt(node, "6379")
+}
+
+// kafkaSource adds a Kafka of one broker, whose data survives its crash.
+func kafkaSource(w *sim.World) source {
+	store := hop2.NewKafkaStore(w.T().TempDir())
+	w.Node("kafka", func(ctx context.Context, n *sim.Node) error {
+		l, err := n.Listen("tcp", ":9092")
+		if err != nil {
+			return err
+		}
+		return hop2.ServeKafka(ctx, l, store)
+	})
+	return brokerAt("kafka", "9092")
 }
 
 // natsSource adds a NATS server with JetStream, whose streams are kept in a folder, or one without, and

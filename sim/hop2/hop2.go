@@ -111,6 +111,7 @@ var strategies = []struct {
 	open     func(Config) (Strategy, error)
 }{
 	{"jetstream", Promises{Resume: true, Durable: true}, func(c Config) (Strategy, error) { return NewJetStream(c) }},
+	{"kafka", Promises{Resume: true, Durable: true}, func(c Config) (Strategy, error) { return NewKafka(c) }},
 	{"nats", Promises{}, func(c Config) (Strategy, error) { return NewNATS(c) }},
 	{"redis-pubsub", Promises{}, func(c Config) (Strategy, error) { return NewRedisPubSub(c) }},
 	{"redis-streams", Promises{Resume: true, Durable: true}, func(c Config) (Strategy, error) { return NewRedisStreams(c) }},

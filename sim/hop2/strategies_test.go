@@ -18,6 +18,10 @@ func (s *NATSStore) serve(ctx context.Context, _ *network, l net.Listener) error
 	return ServeNATS(ctx, l, s)
 }
 
+func (s *KafkaStore) serve(ctx context.Context, _ *network, l net.Listener) error {
+	return ServeKafka(ctx, l, s)
+}
+
 // coreNATS is a NATS server without a disk, and the sequencer.
 type coreNATS struct{}
 
@@ -46,6 +50,7 @@ type kind struct {
 
 var kinds = []kind{
 	{"redis-streams", "", func(*testing.T) disk { return NewRedisStore() }, true},
+	{"kafka", "", func(t *testing.T) disk { return NewKafkaStore(t.TempDir()) }, true},
 	{"redis-pubsub", "", func(*testing.T) disk { return NewRedisStore() }, false},
 	{"nats", "", func(*testing.T) disk { return coreNATS{} }, false},
 	{"jetstream", "file", func(t *testing.T) disk { return NewNATSStore(t.TempDir()) }, true},
