@@ -119,7 +119,7 @@ func (k *Kafka) newClient() (*kgo.Client, error) {
 		}),
 		// Attempts are counted, and spaced, here.
 		kgo.RequestRetries(0), kgo.RetryBackoffFn(func(int) time.Duration { return k.cfg.RetryMin }),
-		kgo.RequestTimeoutOverhead(max(k.cfg.Timeout, 100*time.Millisecond)), kgo.ConnIdleTimeout(time.Hour),
+		kgo.RequestTimeoutOverhead(max(k.cfg.Timeout, 100*time.Millisecond)), kgo.ConnIdleTimeout(15*time.Minute),
 	)
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -203,39 +204,37 @@ func (k *Kafka) readToEnd(rm *kafkaRoom, leader int) error {
 	}
 }
 
-// findLeader asks who leads a topic's partition.
+// findLeader asks who leads a topic's partition. Both clients do, to learn where the brokers are.
 func (k *Kafka) findLeader(topic string) (int, error) {
+	if _, err := k.leaderBy(k.tail, topic); err != nil {
+		return 0, err
+	}
+	return k.leaderBy(k.work, topic)
+}
+
+func (k *Kafka) leaderBy(client *kgo.Client, topic string) (int, error) {
 	t := kmsg.NewMetadataRequestTopic()
 	t.Topic = &topic
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = []kmsg.MetadataRequestTopic{t}
-	for _, client := range []interface {
-		Request(context.Context, kmsg.Request) (kmsg.Response, error)
-	}{k.tail, k.work} { // both learn where the brokers are; the answer that counts is the last
-		ctx, cancel := context.WithTimeout(k.ctx, k.cfg.Timeout)
-		resp, err := client.Request(ctx, req)
-		cancel()
-		if err != nil {
-			return 0, err
-		}
-		r, ok := resp.(*kmsg.MetadataResponse)
-		if !ok || len(r.Topics) != 1 {
-			return 0, fmt.Errorf("%w: %T to a question for topic %s", errReply, resp, topic)
-		}
-		if err := kerr.ErrorForCode(r.Topics[0].ErrorCode); err != nil {
-			return 0, err
-		}
-		if n := len(r.Topics[0].Partitions); n != 1 {
-			return 0, fmt.Errorf("%w: topic %s has %d partitions; want 1", errReply, topic, n)
-		}
-		if err := kerr.ErrorForCode(r.Topics[0].Partitions[0].ErrorCode); err != nil {
-			return 0, err
-		}
-		if client == k.work {
-			return int(r.Topics[0].Partitions[0].Leader), nil
-		}
+	ctx, cancel := context.WithTimeout(k.ctx, k.cfg.Timeout)
+	defer cancel()
+	resp, err := client.Request(ctx, req)
+	if err != nil {
+		return 0, err
 	}
-	panic("unreachable")
+	r, ok := resp.(*kmsg.MetadataResponse)
+	if !ok || len(r.Topics) != 1 {
+		return 0, fmt.Errorf("%w: %T to a question for topic %s", errReply, resp, topic)
+	}
+	if err := kerr.ErrorForCode(r.Topics[0].ErrorCode); err != nil {
+		return 0, err
+	}
+	partitions := r.Topics[0].Partitions
+	if len(partitions) != 1 {
+		return 0, fmt.Errorf("%w: topic %s has %d partitions; want 1", errReply, topic, len(partitions))
+	}
+	return int(partitions[0].Leader), kerr.ErrorForCode(partitions[0].ErrorCode)
 }
 
 // createTopic creates a topic with one partition, unless somebody else did.
