@@ -17,6 +17,7 @@ import (
 func smallBrokers(strategy, fault string) *scenarios.Brokers {
 	b := scenarios.NewBrokers()
 	b.Hop2, b.Fault, b.Duration, b.Outage = strategy, fault, 12*time.Second, 4*time.Second
+	b.Edges, b.Rooms, b.Rate = 2, 2, 10
 	return b
 }
 
@@ -43,6 +44,9 @@ func TestConformance(t *testing.T) {
 				"rolling-restart":  promises.Resume,
 				"slow-edge":        promises.Resume,
 			} {
+				if testing.Short() && fault != "broker-restart" {
+					continue
+				}
 				t.Run(name+"/"+fault, func(t *testing.T) {
 					b := smallBrokers(strategy, fault)
 					b.Storage = storage
@@ -87,6 +91,7 @@ func TestChatOverEveryStrategy(t *testing.T) {
 	for _, strategy := range hop2.Names() {
 		t.Run(strategy, func(t *testing.T) {
 			c := smallChat()
+			c.Clients, c.Duration = 10, 10*time.Second
 			require.NoError(t, scenarios.Set(c, "hop2", strategy))
 			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 3, Repeat: 2})
 			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))

@@ -280,6 +280,7 @@ func (k *Kafka) listen() {
 		if len(rooms) == 0 {
 			select {
 			case <-k.news:
+				k.pause(tailDelay)
 			case <-k.ctx.Done():
 			}
 			continue
@@ -291,12 +292,21 @@ func (k *Kafka) listen() {
 			k.failure(err)
 		}
 		failures++
-		t := time.NewTimer(k.cfg.backoff(failures))
-		select {
-		case <-t.C:
-		case <-k.ctx.Done():
-			t.Stop()
-		}
+		k.pause(k.cfg.backoff(failures) + tailDelay)
+	}
+}
+
+// tailDelay keeps the tail from dialling at the instant at which the worker does: of two dials of one host
+// at one instant it is anybody's guess which is first.
+const tailDelay = 20 * time.Microsecond
+
+// pause waits, unless the strategy is closed.
+func (k *Kafka) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-k.ctx.Done():
 	}
 }
 

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "3000"); err != nil { // of a pure machine, they take half a second
 		log.Fatal(err)
 	}
-	os.Exit(simtest.Main(m, "sim/hop2", "go-redis", "miniredis"))
+	os.Exit(simtest.Main(m, "sim/hop2", "go-redis", "miniredis", "nats.go", "nats-server/v2/server.", "kgo.", "kfake."))
 }
 
 // everywhere runs a test on real sockets and in virtual time.
