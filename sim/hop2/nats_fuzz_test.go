@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
@@ -140,4 +141,20 @@ func TestSequencerRefuses(t *testing.T) {
 	}
 	require.Equal(t, []string{"e:1", "e:1", "e:2", "e:3"}, []string{publish("a"), publish("a"), publish("b"), publish("a")},
 		"memory is bounded by Remember")
+}
+
+// A call that is put at the very end of a pause is not forgotten.
+func TestNATSCallAtTheEndOfAPause(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		cfg := n.config()
+		cfg.RetryMin, cfg.RetryMax = 50*time.Millisecond, 50*time.Millisecond
+		require.NoError(t, cfg.validate())
+		l := newNATSLink(&cfg)
+		defer l.close()
+		for i := range 40 { // around the end of each pause, which lasts RetryMin
+			_, err := l.do(within(t, patience), &natsCall{room: "r", subject: "s"})
+			require.ErrorContains(t, err, "connect", "call %d", i)
+			time.Sleep(cfg.RetryMin - gatherFor + time.Duration(i-20)*10*time.Microsecond)
+		}
+	})
 }

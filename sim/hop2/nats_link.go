@@ -183,6 +183,12 @@ func (l *natsLink) run() {
 
 // awaitWork waits until something is asked of the link; false if it is closed.
 func (l *natsLink) awaitWork() bool {
+	// Whoever looked last may have gone between the wake and the work.
+	_, calls := l.calls.due()
+	_, subjects := l.subjects.due()
+	if calls || subjects {
+		return l.ctx.Err() == nil
+	}
 	select {
 	case <-l.calls.wake:
 		l.calls.poke()
