@@ -44,7 +44,7 @@ func TestNATSOpErrors(t *testing.T) {
 		"MSG a 1 -1\r\n":          "a size of",
 		"MSG a 1 2000\r\n":        "allowed are 1000 bytes",
 		"MSG a 1 1\r\nxyz":        "does not end",
-		"HMSG a 1 2 3 4 5 6\r\n":  "7 words",
+		"HMSG a 1 2 3 4 5 6\r\n":  "8 words",
 		"HMSG a 1 r 12 1001\r\n.": "allowed are 1000 bytes",
 	} {
 		_, err := readNATSOp(bufio.NewReader(strings.NewReader(sent)), 1000)

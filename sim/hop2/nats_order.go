@@ -22,7 +22,6 @@ const orderDelay = time.Microsecond
 
 // natsOp is one operation of the protocol, as a server sends it.
 type natsOp struct {
-	at   time.Time
 	sid  uint64 // 0 if it is no message
 	key  string // its place among those of its subscription
 	text []byte
