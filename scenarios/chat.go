@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -21,7 +20,7 @@ import (
 )
 
 // Chat is a chat over a mobile-like network whose first edge crashes and returns: publishers POST
-// messages to rooms, Redis carries them to the edges, and the edges push them to clients behind a
+// messages to rooms, hop 2 carries them to the edges, and the edges push them to clients behind a
 // balancer. Clients resume from their cursors. [NewChat] gives it its defaults.
 type Chat struct {
 	Clients, Rooms, Publishers, Edges int
@@ -35,6 +34,8 @@ type Chat struct {
 	Interval, Hold time.Duration
 	// Idle is after how much silence the balancer forgets a connection or cuts a request; 0 means never.
 	Idle time.Duration
+	// Hop2 is the strategy that carries messages to the edges, one of [hop2.Names].
+	Hop2 string
 	// Latency, Jitter and Loss are those of the links between the balancer and whoever is outside the
 	// data centre, one way.
 	Latency, Jitter time.Duration
@@ -56,7 +57,7 @@ type Chat struct {
 func NewChat() *Chat {
 	return &Chat{
 		Clients: 200, Rooms: 10, Publishers: 3, Edges: 2,
-		Rate: 10, Body: 200, Transport: "mix",
+		Rate: 10, Body: 200, Transport: "mix", Hop2: "redis-streams",
 		Interval: time.Second, Hold: 10 * time.Second,
 		Latency: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.01,
 		Balancer: "l4", Fidelity: "tcp", Duration: 20 * time.Second,
@@ -84,6 +85,7 @@ func (c *Chat) Params() []Param {
 		{"interval", "from one poll to the next", durationValue{&c.Interval, 10 * time.Millisecond, time.Hour}},
 		{"hold", "how long a long poll may be held", durationValue{&c.Hold, 10 * time.Millisecond, time.Hour}},
 		{"idle", "silence after which the balancer forgets a connection, or cuts a request; 0s is never", durationValue{&c.Idle, 0, time.Hour}},
+		{"hop2", "what carries messages to the edges", choiceValue{&c.Hop2, hop2.Names()}},
 		{"latency", "one-way delay between clients and data centre", durationValue{&c.Latency, 0, 5 * time.Second}},
 		{"jitter", "how much that delay varies, each way; at most latency", durationValue{&c.Jitter, 0, 5 * time.Second}},
 		{"loss", "packets lost there, each way", floatValue{&c.Loss, 0, 0.5, "probability"}},
@@ -142,7 +144,7 @@ func (c *Chat) Configure(cfg *sim.Config) {
 // Outcome implements [Inexact]: over WebRTC, runs are compared by what was published and where every client
 // ended.
 func (c *Chat) Outcome() func(*model.History) []string {
-	if c.Transport != "webrtc" {
+	if c.Transport != "webrtc" && c.Transport != everyTransport {
 		return nil
 	}
 	return endings
@@ -190,7 +192,8 @@ func (c *Chat) Run(w *sim.World) error {
 
 // ChatSystem is a chat that has been built in a world.
 type ChatSystem struct {
-	chat *Chat
+	chat   *Chat
+	source source
 
 	mu     sync.Mutex
 	rooms  map[string]model.Cursor // the last position known to be in a room's log
@@ -211,18 +214,13 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	w.Link("*", "*", inside)
 	w.Link("client-*|publisher-*", "lb|edge-*", outside) // the balancer carries TCP; peer connections go to an edge
 
-	store := hop2.NewRedisStore()
-	w.Node("redis", func(ctx context.Context, n *sim.Node) error {
-		l, err := n.Listen("tcp", ":6379")
-		if err != nil {
-			return err
-		}
-		return hop2.ServeRedis(ctx, l, store)
-	})
+	var err error
+	sys.source, err = addSource(w, c.Hop2)
+	w.Fail(err)
 	backends := make([]string, c.Edges)
 	for i := range backends {
 		name := fmt.Sprintf("edge-%d", i+1)
-		w.Node(name, c.edge)
+		w.Node(name, endpoint(c.Hop2, sys.source))
 		backends[i] = name + ":80"
 	}
 	if c.Balancer == "l7" {
@@ -240,31 +238,6 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	}
 	return sys
 }
-
-// edge is an endpoint server's program.
-func (c *Chat) edge(ctx context.Context, n *sim.Node) error {
-	strategy, err := hop2.New("redis", hop2.Config{Addr: "redis:6379", Dial: n.DialContext, Rand: n.Rand("hop 2")})
-	if err != nil {
-		return err
-	}
-	server, err := edge.New(edge.Config{Name: n.Name(), Strategy: strategy, WebRTC: &hop1.WebRTC{Net: pionnet.New(n)}})
-	if err != nil {
-		return err
-	}
-	// Told to stop, it drains: clients are told to go elsewhere before the listener closes.
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	defer context.AfterFunc(ctx, func() {
-		drain, cancel := context.WithTimeout(serving, drainLimit)
-		defer cancel()
-		_ = server.Shutdown(drain) // what has not drained by then is cut
-		stop()
-	})()
-	return errors.Join(n.Serve(serving, ":80", server.Handler()), strategy.Close())
-}
-
-// drainLimit is how long an edge that is told to stop waits for its clients to leave.
-const drainLimit = 5 * time.Second
 
 func room(i int) string { return fmt.Sprintf("room-%d", i+1) }
 

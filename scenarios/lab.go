@@ -10,7 +10,6 @@ import (
 	"github.com/twohop/twohop/netsim"
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/hop1"
-	"github.com/twohop/twohop/sim/hop2"
 )
 
 // lab is a small system without faults, loss or jitter, in which the latency of a transport can be held
@@ -34,15 +33,7 @@ const labInside = 50 * time.Microsecond
 func newLab(w *sim.World) *lab {
 	l := &lab{w: w, inside: labInside}
 	w.Link("*", "*", netsim.Link{Latency: l.inside})
-	store := hop2.NewRedisStore()
-	w.Node("redis", func(ctx context.Context, n *sim.Node) error {
-		listener, err := n.Listen("tcp", ":6379")
-		if err != nil {
-			return err
-		}
-		return hop2.ServeRedis(ctx, listener, store)
-	})
-	w.Node("edge", NewChat().edge)
+	w.Node("edge", endpoint("redis-streams", redisSource(w, "redis")))
 	return l
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/edge"
 	"github.com/twohop/twohop/sim/hop1"
-	"github.com/twohop/twohop/sim/hop2"
 )
 
 // Proxies shows what a balancer does to each transport: clients of all of them read one room behind every kind
@@ -184,17 +183,10 @@ func (p *Proxies) build(w *sim.World) *proxiesSystem {
 	sys := &proxiesSystem{p: p, places: make(map[string]model.Cursor)}
 	w.Link("*", "*", netsim.Link{Latency: time.Millisecond})
 	w.Link("client-*", "lb-*|edge-*", netsim.Link{Latency: p.Latency}) // no balancer carries UDP
-	store := hop2.NewRedisStore()
-	w.Node("redis", func(ctx context.Context, n *sim.Node) error {
-		l, err := n.Listen("tcp", ":6379")
-		if err != nil {
-			return err
-		}
-		return hop2.ServeRedis(ctx, l, store)
-	})
+	redis := redisSource(w, "redis")
 	var backends []string
 	for _, name := range proxiesEdges {
-		w.Node(name, (&Chat{}).edge)
+		w.Node(name, endpoint("redis-streams", redis))
 		backends = append(backends, name+":80")
 	}
 	w.Node("publisher", sys.publish)

@@ -92,6 +92,7 @@ var registry = []func() Scenario{
 	func() Scenario { return NewPollInterval() },
 	func() Scenario { return NewProxies() },
 	func() Scenario { return NewP2P() },
+	func() Scenario { return NewBrokers() },
 }
 
 // Names lists the scenarios.

@@ -172,7 +172,7 @@ func (w *world) broker(t *testing.T, store *hop2.RedisStore) {
 
 // strategy is hop 2 to the broker.
 func (w *world) strategy(t *testing.T) hop2.Strategy {
-	s, err := hop2.New("redis", hop2.Config{
+	s, err := hop2.New("redis-streams", hop2.Config{
 		Addr: "broker:6379", Dial: w.net.dial, History: w.history, CheckEvery: 100 * time.Millisecond,
 	})
 	require.NoError(t, err)

@@ -378,7 +378,7 @@ func TestSameBytes(t *testing.T) {
 }
 
 func sameRun(t *testing.T, w *world) map[string][]string {
-	hop, err := hop2.New("redis", hop2.Config{Addr: "broker:6379", Dial: w.net.tap("edge"), Rand: rand.New(rand.NewPCG(1, 2))})
+	hop, err := hop2.New("redis-streams", hop2.Config{Addr: "broker:6379", Dial: w.net.tap("edge"), Rand: rand.New(rand.NewPCG(1, 2))})
 	require.NoError(t, err)
 	s := w.edge(t, func(c *Config) { c.Strategy = hop })
 	w.serve(t, s, "edge:80")

@@ -23,6 +23,12 @@ type Config struct {
 	// appends nothing. It must cover what all publishers of a room can publish while one of them
 	// tries again. 0 means 4096.
 	Remember int
+	// RememberFor is the same for a strategy that counts time instead: jetstream. 0 means 2 min; at least
+	// 100 ms.
+	RememberFor time.Duration
+	// Storage is where a room's log is kept by a broker that leaves the choice: jetstream's "file" or
+	// "memory". It is looked at when the room's log begins. "" means "file".
+	Storage string
 	// CheckEvery is how long a subscription believes a silence: then it looks at the log itself. It
 	// bounds how late a message comes whose live copy was lost. The connection for live messages is
 	// probed as often. 0 means 1 s.
@@ -68,7 +74,7 @@ func (c *Config) validate() error {
 		value     *time.Duration
 		byDefault time.Duration
 	}{
-		{"CheckEvery", &c.CheckEvery, time.Second}, {"Timeout", &c.Timeout, 2 * time.Second},
+		{"RememberFor", &c.RememberFor, 2 * time.Minute}, {"CheckEvery", &c.CheckEvery, time.Second}, {"Timeout", &c.Timeout, 2 * time.Second},
 		{"RetryMin", &c.RetryMin, 50 * time.Millisecond}, {"RetryMax", &c.RetryMax, max(time.Second, c.RetryMin)},
 	} {
 		if *f.value == 0 {
@@ -80,6 +86,16 @@ func (c *Config) validate() error {
 	}
 	if c.RetryMax < c.RetryMin {
 		return fieldError("RetryMax", c.RetryMax, "at least RetryMin, "+c.RetryMin.String())
+	}
+	if c.RememberFor < 100*time.Millisecond {
+		return fieldError("RememberFor", c.RememberFor, "0 (meaning 2m0s), or 100ms or more")
+	}
+	switch c.Storage {
+	case "":
+		c.Storage = "file"
+	case "file", "memory":
+	default:
+		return fieldError("Storage", fmt.Sprintf("%.40q", c.Storage), `"file" (which "" means) or "memory"`)
 	}
 	if c.Rand == nil {
 		c.Rand = newRand()

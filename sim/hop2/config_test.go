@@ -23,6 +23,8 @@ func TestConfigErrors(t *testing.T) {
 		{"CheckEvery: -1s", func(c *Config) { c.CheckEvery = -time.Second }},
 		{"CheckEvery: 1ns", func(c *Config) { c.CheckEvery = 1 }},
 		{"Timeout: -1s", func(c *Config) { c.Timeout = -time.Second }},
+		{"RememberFor: 99ms", func(c *Config) { c.RememberFor = 99 * time.Millisecond }},
+		{`Storage: "tape"`, func(c *Config) { c.Storage = "tape" }},
 		{"RetryMin: -1s", func(c *Config) { c.RetryMin = -time.Second }},
 		{"RetryMax: 1ms", func(c *Config) { c.RetryMax = time.Millisecond }},
 		{`Namespace: "a:b"`, func(c *Config) { c.Namespace = "a:b" }},
@@ -30,11 +32,11 @@ func TestConfigErrors(t *testing.T) {
 	} {
 		cfg := Config{Addr: "x:1"}
 		c.change(&cfg)
-		_, err := New("redis", cfg)
+		_, err := New("redis-streams", cfg)
 		require.ErrorContains(t, err, c.want)
 	}
 	_, err := New("carrier pigeon", Config{Addr: "x:1"})
-	require.ErrorContains(t, err, `unknown strategy "carrier pigeon"; known are redis`)
+	require.ErrorContains(t, err, `unknown strategy "carrier pigeon"; known are jetstream, kafka, nats, redis-pubsub, redis-streams`)
 	for _, name := range Names() {
 		s, err := New(name, Config{Addr: "x:1"})
 		require.NoError(t, err)
@@ -52,7 +54,7 @@ func TestBackoff(t *testing.T) {
 
 // What cannot be published or subscribed to is refused before anything is sent.
 func TestInvalid(t *testing.T) {
-	s, err := New("redis", Config{Addr: "x:1"})
+	s, err := New("redis-streams", Config{Addr: "x:1"})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()
 	for _, m := range []model.Message{{Room: "a~", ID: "1"}, {Room: "r"}, {Room: "r", ID: "1", Body: make([]byte, model.MaxBodyLen+1)}} {
@@ -70,18 +72,26 @@ func FuzzDecodeLive(f *testing.F) {
 	f.Add("e1:0 {}")
 	f.Add("e1:18446744073709551615 {\"id\":\"x\"}")
 	f.Add(":: ")
+	f.Add("e1:7")
+	f.Add("")
 	f.Fuzz(func(t *testing.T, payload string) {
-		epoch, m, err := decodeLive("r", payload)
+		item, err := decodeLive("r", payload)
 		if err != nil {
 			return
 		}
-		require.NotEmpty(t, epoch)
+		require.NotEmpty(t, item.at.Epoch)
+		if item.message == nil {
+			require.Equal(t, payload, item.at.String())
+			return
+		}
+		m := *item.message
+		require.Equal(t, item.at.Seq, m.Seq)
 		require.NotZero(t, m.Seq)
 		require.NotEmpty(t, m.ID)
-		again := model.Cursor{Epoch: epoch, Seq: m.Seq}.String() + " " + encodeRecord(m)
-		epoch2, m2, err := decodeLive("r", again)
+		again, err := decodeLive("r", encodeLive(item.at, encodeRecord(m)))
 		require.NoError(t, err)
-		require.Equal(t, epoch, epoch2)
+		require.Equal(t, item.at, again.at)
+		m2 := *again.message
 		m.Body, m2.Body = append([]byte{}, m.Body...), append([]byte{}, m2.Body...)
 		require.Equal(t, m, m2)
 	})

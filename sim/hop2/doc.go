@@ -3,11 +3,16 @@
 //
 // Its nouns are the [Strategy] (publish, subscribe from a cursor, unsubscribe), the [Subscription]
 // (one reader of one room's log) and the [Gap] (an announced hole; there is no silent one).
-// [ServeRedis] is a broker to go with them, on any net.Listener, with its data in a [RedisStore].
+// [ServeRedis], [ServeNATS] and [ServeKafka] are brokers to go with them, on any net.Listener, each with
+// its data in a store that outlives it.
 //
-// Start with [New], which makes a strategy by name:
+// Start with [New], which makes a strategy by name, and [PromisesOf], which tells what it promises:
 //
-//   - redis: a stream per room keeps history, Redis pub/sub carries live messages. See [Redis].
+//   - redis-streams: a stream per room keeps history, Redis pub/sub carries live messages. See [Redis].
+//   - redis-pubsub: Redis pub/sub alone. What is missed is lost, and announced. See [Redis].
+//   - kafka: a partition per room, and rules by which its readers agree on IDs. See [Kafka].
+//   - nats: core NATS, with a sequencer ([RunSequencer]). What is missed is lost, and announced. See [NATS].
+//   - jetstream: a stream of NATS JetStream per room. See [JetStream].
 //
 // # Determinism
 //
@@ -15,13 +20,27 @@
 // from the standard library, chance from [Config].Rand. Commands of goroutines that wake at one
 // instant are gathered for 50 µs and sent in a canonical order over one connection, so that the same
 // run writes the same bytes whatever the scheduler does. What other packages' jitter would disturb
-// (go-redis's retries) is switched off. A message and a timer that fall on the same nanosecond of
-// the same host can still go either way.
+// (go-redis's and franz-go's retries, nats.go's reconnection) is switched off. A message and a timer that
+// fall on the same nanosecond of the same host can still go either way; so can two subscriptions to one
+// room that a JetStream strategy makes at one instant from different positions.
+//
+// JetStream's consumers are goroutines of the server, and which of them writes first is the scheduler's
+// choice: [ServeNATS] puts what they write at one instant in a canonical order, which takes 1 µs. Importing
+// the package starts one goroutine, the clock that nats-server has for the process: a bubble must not.
 //
 // # Limitations
 //
 // A broker that loses the end of a room's log and keeps its epoch, as an asynchronous replica does
 // when it takes over, is noticed (and announced as a gap) only if a reader was ahead of it. IDs are
-// remembered per room up to [Config].Remember, and not across the loss of the broker's data.
-// Subscribing to a room creates its epoch: a broker keeps a small key for every room ever asked for.
+// remembered per room up to [Config].Remember, or by jetstream for [Config].RememberFor, and not across the
+// loss of the broker's data. Subscribing to a room creates its epoch: a broker keeps a small key, stream or
+// topic for every room ever asked for, and kafka a replica of the room's end in each strategy.
+//
+// Where the embedded brokers differ from real ones: miniredis has no persistence, so a [RedisStore] loses
+// nothing that was executed, as with appendfsync always. The embedded nats-server is shut down, not killed,
+// so its store has all that was acknowledged; the tests kill a real one (2.9, the embedded is 2.15) and find
+// the same. kfake is no Kafka: it has no replicas, and kafka has not been tried against a real cluster. Real
+// servers by default take messages of 1 MiB, which bodies of more than 750 kB exceed; the embedded ones take 2.
+// A sequencer outlives a real NATS server that it does not share a host with: then its restart is a gap, not
+// a new epoch.
 package hop2

@@ -16,6 +16,7 @@ const gatherFor = 50 * time.Microsecond
 // gather collects items from any goroutine for one that takes them in batches. A batch is in order
 // of arrival, and items that arrived at the same instant are in canonical order.
 type gather[T any] struct {
+	wait    time.Duration // how long the first of a batch waits for others
 	compare func(a, b T) int
 	wake    chan struct{} // has an element if items were put since the taker last looked
 
@@ -28,8 +29,10 @@ type arrival[T any] struct {
 	item T
 }
 
-func newGather[T any](compare func(a, b T) int) *gather[T] {
-	return &gather[T]{compare: compare, wake: make(chan struct{}, 1)}
+func newGather[T any](compare func(a, b T) int) *gather[T] { return newGatherFor(gatherFor, compare) }
+
+func newGatherFor[T any](wait time.Duration, compare func(a, b T) int) *gather[T] {
+	return &gather[T]{wait: wait, compare: compare, wake: make(chan struct{}, 1)}
 }
 
 // put adds an item. It does not block.
@@ -37,6 +40,11 @@ func (g *gather[T]) put(item T) {
 	g.mu.Lock()
 	g.items = append(g.items, arrival[T]{time.Now(), item})
 	g.mu.Unlock()
+	g.poke()
+}
+
+// poke has the taker look.
+func (g *gather[T]) poke() {
 	select {
 	case g.wake <- struct{}{}:
 	default:
@@ -50,7 +58,7 @@ func (g *gather[T]) due() (time.Time, bool) {
 	if len(g.items) == 0 {
 		return time.Time{}, false
 	}
-	return g.items[0].at.Add(gatherFor), true
+	return g.items[0].at.Add(g.wait), true
 }
 
 // grab takes the batch that is due, which may be empty. What arrives at this very instant is left for
@@ -59,7 +67,7 @@ func (g *gather[T]) grab() []T {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	if len(g.items) == 0 || now.Before(g.items[0].at.Add(gatherFor)) {
+	if len(g.items) == 0 || now.Before(g.items[0].at.Add(g.wait)) {
 		return nil
 	}
 	n, _ := slices.BinarySearchFunc(g.items, now, func(a arrival[T], t time.Time) int { return a.at.Compare(t) })

@@ -93,12 +93,39 @@ func checkMessage(m model.Message) error {
 	return nil
 }
 
+// Promises is what a strategy promises beyond what all do: order, each message once, and no gap that is
+// not announced.
+type Promises struct {
+	// Resume: what was published while a reader was away is kept for it, up to [Config].History. A reader
+	// that loses its connection, or comes back with its cursor, misses nothing.
+	Resume bool
+	// Durable: a broker that restarts with its store has the log and the IDs that it had. Without, its
+	// restart begins a new epoch, or is a gap to whoever was not back before the next message.
+	Durable bool
+}
+
 // strategies is the registry, in order of name.
 var strategies = []struct {
-	name string
-	open func(Config) (Strategy, error)
+	name     string
+	promises Promises
+	open     func(Config) (Strategy, error)
 }{
-	{"redis", func(c Config) (Strategy, error) { return NewRedis(c) }},
+	{"jetstream", Promises{Resume: true, Durable: true}, func(c Config) (Strategy, error) { return NewJetStream(c) }},
+	{"kafka", Promises{Resume: true, Durable: true}, func(c Config) (Strategy, error) { return NewKafka(c) }},
+	{"nats", Promises{}, func(c Config) (Strategy, error) { return NewNATS(c) }},
+	{"redis-pubsub", Promises{}, func(c Config) (Strategy, error) { return NewRedisPubSub(c) }},
+	{"redis-streams", Promises{Resume: true, Durable: true}, func(c Config) (Strategy, error) { return NewRedisStreams(c) }},
+}
+
+// PromisesOf tells what the strategy of a name promises; nothing if there is none of that name. That of
+// jetstream is of file storage: memory storage is not durable.
+func PromisesOf(name string) Promises {
+	for _, s := range strategies {
+		if s.name == name {
+			return s.promises
+		}
+	}
+	return Promises{}
 }
 
 // Names lists the strategies that [New] knows, sorted.

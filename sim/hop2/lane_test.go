@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "3000"); err != nil { // of a pure machine, they take half a second
 		log.Fatal(err)
 	}
-	os.Exit(simtest.Main(m, "sim/hop2", "go-redis", "miniredis"))
+	os.Exit(simtest.Main(m, "sim/hop2", "go-redis", "miniredis", "nats.go", "nats-server/v2/server.", "kgo.", "kfake."))
 }
 
 // everywhere runs a test on real sockets and in virtual time.
@@ -162,12 +162,22 @@ func (n *network) listen(t require.TestingT) net.Listener {
 	return l
 }
 
+// disk is what a broker keeps.
+type disk interface {
+	// serve runs the broker, and what else its strategy needs, until ctx ends.
+	serve(ctx context.Context, n *network, l net.Listener) error
+}
+
+func (s *RedisStore) serve(ctx context.Context, _ *network, l net.Listener) error {
+	return ServeRedis(ctx, l, s)
+}
+
 // serve starts a broker on the network; the function it returns crashes it.
-func (n *network) serve(t *testing.T, store *RedisStore) (crash func()) {
+func (n *network) serve(t *testing.T, store disk) (crash func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := n.listen(t)
 	ended := make(chan error, 1)
-	go func() { ended <- ServeRedis(ctx, l, store) }()
+	go func() { ended <- store.serve(ctx, n, l) }()
 	crash = sync.OnceFunc(func() {
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
@@ -187,7 +197,7 @@ func (n *network) strategy(t *testing.T, change func(*Config)) *Redis {
 	if change != nil {
 		change(&cfg)
 	}
-	s, err := NewRedis(cfg)
+	s, err := NewRedisStreams(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s

@@ -3,7 +3,6 @@ package hop2
 import (
 	"flag"
 	"fmt"
-	"net"
 	"os/exec"
 	"testing"
 	"time"
@@ -24,14 +23,11 @@ func TestLiveRedis(t *testing.T) {
 	}
 	binary, err := exec.LookPath("redis-server")
 	require.NoError(t, err, "install redis-server (Debian package redis-server)")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := l.Addr().(*net.TCPAddr).Port
-	require.NoError(t, l.Close())
+	port := freePort(t)
 	kept := t.TempDir()
-	stop := liveRedis(t, binary, port, kept)
+	stop := liveServer(t, binary, redisArgs(port, kept)...)
 
-	s, err := NewRedis(Config{Addr: fmt.Sprintf("127.0.0.1:%d", port), History: 50, Remember: 100, CheckEvery: 100 * time.Millisecond})
+	s, err := NewRedisStreams(Config{Addr: fmt.Sprintf("127.0.0.1:%d", port), History: 50, Remember: 100, CheckEvery: 100 * time.Millisecond})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	sub := subscribe(t, s, "r", model.Cursor{})
@@ -51,7 +47,7 @@ func TestLiveRedis(t *testing.T) {
 	require.Equal(t, []uint64{121}, seqs)
 
 	stop()
-	stop = liveRedis(t, binary, port, kept)
+	stop = liveServer(t, binary, redisArgs(port, kept)...)
 	next := publish(t, s, "r", 122, 130)
 	require.Equal(t, model.Cursor{Epoch: end.Epoch, Seq: 130}, next)
 	seqs, gaps = collect(t, sub, end, next)
@@ -59,27 +55,10 @@ func TestLiveRedis(t *testing.T) {
 	require.Empty(t, gaps)
 
 	stop()
-	liveRedis(t, binary, port, t.TempDir())
+	liveServer(t, binary, redisArgs(port, t.TempDir())...)
 	fresh := publish(t, s, "r", 131, 133)
 	require.Equal(t, uint64(3), fresh.Seq)
 	seqs, gaps = collect(t, sub, next, fresh)
 	require.Equal(t, simtest.UpTo(1, 3), seqs)
 	require.Len(t, gaps, 1)
-}
-
-// liveRedis starts a server that keeps its data in dir; the function it returns kills it.
-func liveRedis(t *testing.T, binary string, port int, dir string) (stop func()) {
-	cmd := exec.Command(binary, "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--dir", dir,
-		"--appendonly", "yes", "--appendfsync", "always", "--save", "")
-	require.NoError(t, cmd.Start())
-	stopped := false
-	stop = func() {
-		if !stopped {
-			stopped = true
-			require.NoError(t, cmd.Process.Kill())
-			require.Error(t, cmd.Wait(), "it was killed")
-		}
-	}
-	t.Cleanup(stop)
-	return stop
 }

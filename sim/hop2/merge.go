@@ -157,11 +157,14 @@ func (g *merge) skip(to model.Cursor, why string) {
 }
 
 // pop takes the next batch; false if there is none.
-func (g *merge) pop() (Batch, bool) {
-	if len(g.out) == 0 {
+func (g *merge) pop() (Batch, bool) { return popBatch(&g.out) }
+
+// popBatch takes the first of some batches; false if there is none.
+func popBatch(out *[]Batch) (Batch, bool) {
+	if len(*out) == 0 {
 		return Batch{}, false
 	}
-	b := g.out[0]
-	g.out = slices.Delete(g.out, 0, 1)
+	b := (*out)[0]
+	*out = slices.Delete(*out, 0, 1)
 	return b, true
 }

@@ -19,16 +19,24 @@ import (
 	"github.com/twohop/twohop/model"
 )
 
-// Redis is the strategy that keeps each room's log in a Redis stream and announces what is appended
-// over Redis pub/sub. Publishing is one script, so that sequence, log, memory of IDs and announcement
-// change together or not at all.
+// Redis is the strategies redis-streams and redis-pubsub. Both announce what is appended to a room over
+// Redis pub/sub, which is lossy: what is published while a subscriber is away, or faster than it reads,
+// is gone. Publishing is one script, so that sequence, log, memory of IDs and announcement change
+// together or not at all: the same ID is appended once, as long as Redis keeps its data and up to
+// [Config].Remember messages later.
 //
-// Pub/sub is lossy: what is published while a subscriber is away, or faster than it reads, is gone.
-// So a subscription reads the stream at every sign of a loss, after every re-subscription, and after
-// [Config].CheckEvery of silence.
+// redis-streams ([NewRedisStreams]) keeps each room's log in a Redis stream besides. A subscription reads
+// it at every sign of a loss, after every re-subscription, and after [Config].CheckEvery of silence. What
+// is out of reach, and announced as a gap, is what the stream was trimmed of, or lost with Redis's data.
 //
-// It holds two connections: one for commands, which are gathered into pipelines, and one for pub/sub.
+// redis-pubsub ([NewRedisPubSub]) keeps no log, only a count. At the same signs a subscription has the
+// count announced, on the room's channel, so that it comes in order with the messages; what is missing up
+// to it is lost, and announced as a gap. So is all that was published while nobody listened.
+//
+// Each holds two connections: one for commands, which are gathered into pipelines, and one for pub/sub.
 type Redis struct {
+	name     string // of the strategy
+	streams  bool   // there is a log
 	cfg      Config
 	identity [8]byte // tells the epochs that this strategy begins from others'
 
@@ -40,7 +48,7 @@ type Redis struct {
 	rooms *gather[string] // rooms that gained their first or lost their last subscription, for the listener
 
 	mu    sync.Mutex // never held across anything that blocks
-	subs  map[string]*redisRoom
+	subs  map[string]*liveRoom
 	stats RedisStats
 }
 
@@ -51,29 +59,40 @@ type RedisStats struct {
 	// Batches is how many pipelines of commands were sent, Failures how many attempts at anything,
 	// pipelines and pub/sub sessions alike, failed.
 	Batches, Failures int
-	// Reads is how many times a log was read: by new subscriptions, after losses, after silence.
+	// Reads is how many times a log, or a count, was read: by new subscriptions, after losses, after
+	// silence.
 	Reads int
 	// LastFailure is the latest failure's reason; "" if there was none.
 	LastFailure string
 }
 
-// redisRoom is what the subscriptions to one room share.
-type redisRoom struct {
+// liveRoom is what the subscriptions to one room share.
+type liveRoom struct {
 	live  bool          // the broker confirmed the room's channel, in the present session
 	ready chan struct{} // closed while live
-	subs  []*redisSubscription
+	subs  []liveReader
 }
 
-// NewRedis makes a strategy of Redis at cfg.Addr, version 5 or later. It does not wait for the broker.
-func NewRedis(cfg Config) (*Redis, error) {
+// liveReader is a subscription as it is seen from the connection that live messages come over.
+type liveReader interface{ live() *inbox[liveItem] }
+
+// NewRedisStreams makes a strategy of Redis at cfg.Addr, version 5 or later, with a log. It does not wait
+// for the broker.
+func NewRedisStreams(cfg Config) (*Redis, error) { return newRedis("redis-streams", true, cfg) }
+
+// NewRedisPubSub makes a strategy of Redis at cfg.Addr, version 5 or later, without a log:
+// [Config].History is not looked at. It does not wait for the broker.
+func NewRedisPubSub(cfg Config) (*Redis, error) { return newRedis("redis-pubsub", false, cfg) }
+
+func newRedis(name string, streams bool, cfg Config) (*Redis, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	r := &Redis{
-		cfg:   cfg,
+		name: name, streams: streams, cfg: cfg,
 		calls: newGather(compareCalls),
 		rooms: newGather(func(a, b string) int { return 0 }), // the listener sorts
-		subs:  map[string]*redisRoom{},
+		subs:  map[string]*liveRoom{},
 	}
 	binary.LittleEndian.PutUint64(r.identity[:], cfg.Rand.Uint64())
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -99,7 +118,7 @@ func (r *Redis) Stats() RedisStats {
 // Publish appends m to its room's log.
 func (r *Redis) Publish(ctx context.Context, m model.Message) (model.Cursor, error) {
 	if err := checkMessage(m); err != nil {
-		return model.Cursor{}, fmt.Errorf("hop2 redis: publish: %w", err)
+		return model.Cursor{}, fmt.Errorf("hop2 %s: publish: %w", r.name, err)
 	}
 	record := encodeRecord(m)
 	var at model.Cursor
@@ -111,7 +130,7 @@ func (r *Redis) Publish(ctx context.Context, m model.Message) (model.Cursor, err
 		return err
 	})
 	if err != nil {
-		return model.Cursor{}, fmt.Errorf("hop2 redis: publish %q to room %s: %w", m.ID, m.Room, err)
+		return model.Cursor{}, fmt.Errorf("hop2 %s: publish %q to room %s: %w", r.name, m.ID, m.Room, err)
 	}
 	return at, nil
 }
@@ -119,17 +138,27 @@ func (r *Redis) Publish(ctx context.Context, m model.Message) (model.Cursor, err
 // Subscribe gives a room's log from a cursor.
 func (r *Redis) Subscribe(ctx context.Context, room string, from model.Cursor) (Subscription, error) {
 	if err := checkRoom(room); err != nil {
-		return nil, fmt.Errorf("hop2 redis: subscribe: %w", err)
+		return nil, fmt.Errorf("hop2 %s: subscribe: %w", r.name, err)
+	}
+	var s interface {
+		Subscription
+		liveReader
+		begin(ctx context.Context, from model.Cursor) error
+	}
+	if r.streams {
+		s = &redisSubscription{r: r, room: room, inbox: newInbox[liveItem](r.cfg.Inbox), closed: make(chan struct{})}
+	} else {
+		s = newLossy(r, room)
 	}
 	// Live messages first, history second: in the other order, what is published in between is lost.
-	s := r.join(room)
+	r.join(room, s)
 	err := r.awaitLive(ctx, room)
 	if err == nil {
 		err = s.begin(ctx, from)
 	}
 	if err != nil {
 		s.Unsubscribe()
-		return nil, fmt.Errorf("hop2 redis: subscribe to room %s: %w", room, err)
+		return nil, fmt.Errorf("hop2 %s: subscribe to room %s: %w", r.name, room, err)
 	}
 	return s, nil
 }
@@ -178,32 +207,30 @@ func (r *Redis) do(ctx context.Context, c *call) ([]string, error) {
 }
 
 // join adds a subscription to a room, which from now on collects live messages.
-func (r *Redis) join(room string) *redisSubscription {
-	s := &redisSubscription{r: r, room: room, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+func (r *Redis) join(room string, s liveReader) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rm := r.subs[room]
 	if rm == nil {
-		rm = &redisRoom{ready: make(chan struct{})}
+		rm = &liveRoom{ready: make(chan struct{})}
 		r.subs[room] = rm
 		r.rooms.put(room)
 	}
 	rm.subs = append(rm.subs, s)
-	return s
 }
 
 // leave removes a subscription.
-func (r *Redis) leave(s *redisSubscription) {
+func (r *Redis) leave(room string, s liveReader) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rm := r.subs[s.room]
+	rm := r.subs[room]
 	if rm == nil {
 		return
 	}
-	rm.subs = slices.DeleteFunc(rm.subs, func(o *redisSubscription) bool { return o == s })
+	rm.subs = slices.DeleteFunc(rm.subs, func(o liveReader) bool { return o == s })
 	if len(rm.subs) == 0 {
-		delete(r.subs, s.room)
-		r.rooms.put(s.room)
+		delete(r.subs, room)
+		r.rooms.put(room)
 	}
 }
 
@@ -231,7 +258,13 @@ func (r *Redis) awaitLive(ctx context.Context, room string) error {
 // nothing but who, where and when, so that calls of one instant do not depend on their order. Any two
 // moments at which the broker's data was lost in between are more than a round trip apart.
 func (r *Redis) candidate(room string) string {
-	b := binary.LittleEndian.AppendUint64(r.identity[:], uint64(time.Now().UnixNano()))
+	return epochName(string(r.identity[:]), room)
+}
+
+// epochName gives a room's epoch a name, in 16 hex digits, that depends on who begins it, when, and which
+// room it is.
+func epochName(identity, room string) string {
+	b := binary.LittleEndian.AppendUint64([]byte(identity), uint64(time.Now().UnixNano()))
 	sum := sha256.Sum256(append(b, room...))
 	return hex.EncodeToString(sum[:8])
 }

@@ -106,7 +106,7 @@ func (c *commander) pipeline(ctx context.Context, calls []*call) []answer {
 // reload gives a broker that lost its scripts (it restarted, or somebody flushed them) those that are
 // missing, and makes the calls that failed for it again.
 func (c *commander) reload(ctx context.Context, calls []*call, answers []answer, missing []int) []answer {
-	for _, source := range []string{luaPublish, luaRead} {
+	for _, source := range scripts {
 		if err := c.client.ScriptLoad(ctx, source).Err(); err != nil {
 			for _, i := range missing {
 				answers[i] = answer{err: fmt.Errorf("load script: %w", err)}
@@ -139,7 +139,7 @@ func (c *commander) count(calls []*call) {
 	defer c.r.mu.Unlock()
 	c.r.stats.Batches++
 	for _, cl := range calls {
-		if cl.script == readScript {
+		if cl.script == readScript || cl.script == countScript {
 			c.r.stats.Reads++
 		}
 	}

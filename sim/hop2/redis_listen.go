@@ -256,7 +256,7 @@ func (s *session) confirm(room string, n int) {
 	rm.live = true
 	close(rm.ready)
 	for _, sub := range rm.subs {
-		sub.suspect()
+		sub.live().suspect()
 	}
 }
 
@@ -267,10 +267,10 @@ func (s *session) confirmed() bool {
 	return s.any
 }
 
-// liveMessage hands a live message to the room's subscriptions. One that cannot be read was not written
-// by a publisher of this package; if it stands for something in the log, the log will tell.
+// liveMessage hands a live message, or an announced count, to the room's subscriptions. One that cannot
+// be read was not written by this package; if it stands for something in the log, the log will tell.
 func (r *Redis) liveMessage(room, payload string) {
-	epoch, m, err := decodeLive(room, payload)
+	item, err := decodeLive(room, payload)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rm := r.subs[room]
@@ -279,9 +279,9 @@ func (r *Redis) liveMessage(room, payload string) {
 	}
 	for _, sub := range rm.subs {
 		if err != nil {
-			sub.suspect()
+			sub.live().suspect()
 		} else {
-			sub.push(liveItem{epoch, m})
+			sub.live().push(item)
 		}
 	}
 }

@@ -23,7 +23,8 @@ import (
 //	ns:{room}:ids    hash: message ID → seq
 //	ns:{room}:order  list: the IDs, oldest first
 //
-// The channel of live messages has the name ns:{room}:live. Its payload is "epoch:seq record".
+// Without a log there is no ns:{room}:log. The channel of live messages has the name ns:{room}:live. Its
+// payload is "epoch:seq record" or, for an announced count, "epoch:seq".
 func (r *Redis) keys(room string) []string {
 	return []string{
 		r.cfg.Namespace + ":{" + room + "}:life", r.cfg.Namespace + ":{" + room + "}:log",
@@ -50,13 +51,15 @@ end
 `
 
 // luaPublish appends a message and announces it, unless its ID is known. ARGV: epoch, id, record,
-// entries to keep, IDs to keep, channel. It answers epoch, seq. Numbers are formatted by hand, since
-// Lua's own way gives an exponent from 10^14 on.
+// entries to keep, 0 meaning that there is no log, IDs to keep, channel. It answers epoch, seq. Numbers
+// are formatted by hand, since Lua's own way gives an exponent from 10^14 on.
 const luaPublish = luaEpoch + `
 local known = redis.call('HGET', KEYS[3], ARGV[2])
 if known then return {epoch, known} end
 local seq = string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'seq', 1))
-redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[4], seq .. '-0', 'm', ARGV[3])
+if tonumber(ARGV[4]) > 0 then
+  redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[4], seq .. '-0', 'm', ARGV[3])
+end
 redis.call('HSET', KEYS[3], ARGV[2], seq)
 redis.call('RPUSH', KEYS[4], ARGV[2])
 while redis.call('LLEN', KEYS[4]) > tonumber(ARGV[5]) do
@@ -84,9 +87,18 @@ end
 return page
 `
 
+// luaCount has the count announced. ARGV: epoch, channel. It answers epoch, seq.
+const luaCount = luaEpoch + `
+local seq = redis.call('HGET', KEYS[1], 'seq')
+redis.call('PUBLISH', ARGV[2], epoch .. ':' .. seq)
+return {epoch, seq}
+`
+
 var (
+	scripts       = []string{luaPublish, luaRead, luaCount}
 	publishScript = redis.NewScript(luaPublish)
 	readScript    = redis.NewScript(luaRead)
+	countScript   = redis.NewScript(luaCount)
 )
 
 // pageSize is how many messages one read of a log gives at most.
@@ -116,12 +128,24 @@ func compareCalls(a, b *call) int {
 }
 
 func (r *Redis) publishCall(room, id, record string) *call {
+	keep := 0
+	if r.streams {
+		keep = r.cfg.History
+	}
 	return &call{
 		room: room, script: publishScript, keys: r.keys(room), answer: make(chan answer, 1),
 		args: []string{
 			r.candidate(room), id, record,
-			strconv.Itoa(r.cfg.History), strconv.Itoa(r.cfg.Remember), r.channel(room),
+			strconv.Itoa(keep), strconv.Itoa(r.cfg.Remember), r.channel(room),
 		},
+	}
+}
+
+// countCall has a room's count announced.
+func (r *Redis) countCall(room string) *call {
+	return &call{
+		room: room, script: countScript, keys: r.keys(room), answer: make(chan answer, 1),
+		args: []string{r.candidate(room), r.channel(room)},
 	}
 }
 
@@ -141,7 +165,7 @@ func (r *Redis) readCall(room string, from model.Cursor) *call {
 	}
 }
 
-// record is what Redis keeps of a message.
+// record is what a broker keeps of a message.
 type record struct {
 	ID        string `json:"id"`
 	Publisher string `json:"publisher,omitempty"`
@@ -167,18 +191,45 @@ func decodeRecord(room string, seq uint64, text string) (model.Message, error) {
 	return model.Message{Room: room, Seq: seq, ID: rec.ID, Publisher: rec.Publisher, Body: rec.Body}, nil
 }
 
-// decodeLive reads the payload of a live message.
-func decodeLive(room, payload string) (epoch string, m model.Message, err error) {
-	position, text, _ := strings.Cut(payload, " ")
-	at, err := model.ParseCursor(position)
-	if err != nil {
-		return "", model.Message{}, err
-	}
-	m, err = decodeRecord(room, at.Seq, text)
-	return at.Epoch, m, err
+// liveItem is what comes live: a message, or the position of the log's end.
+type liveItem struct {
+	at      model.Cursor
+	message *model.Message // nil for the log's end
 }
 
+// decodeLive reads the payload of a live message or of an announced count.
+func decodeLive(room, payload string) (liveItem, error) {
+	position, text, isMessage := strings.Cut(payload, " ")
+	at, err := model.ParseCursor(position)
+	if err != nil {
+		return liveItem{}, err
+	}
+	if at.IsZero() {
+		return liveItem{}, fmt.Errorf("live message %.80q: it has no position", payload)
+	}
+	if !isMessage {
+		return liveItem{at: at}, nil
+	}
+	m, err := decodeRecord(room, at.Seq, text)
+	return liveItem{at, &m}, err
+}
+
+// encodeLive writes a payload for decodeLive.
+func encodeLive(at model.Cursor, record string) string { return at.String() + " " + record }
+
 var errReply = errors.New("unexpected reply of the broker")
+
+// decodeCount reads the answer to a count.
+func decodeCount(fields []string) (model.Cursor, error) {
+	if len(fields) != 2 {
+		return model.Cursor{}, fmt.Errorf("%w: %d fields for a count", errReply, len(fields))
+	}
+	at, err := model.ParseCursor(fields[0] + ":" + fields[1])
+	if err != nil || at.Seq == math.MaxUint64 {
+		return model.Cursor{}, fmt.Errorf("%w: position %.80q", errReply, fields)
+	}
+	return at, nil
+}
 
 func decodePublished(fields []string) (model.Cursor, error) {
 	if len(fields) != 2 {

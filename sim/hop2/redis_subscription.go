@@ -9,12 +9,12 @@ import (
 	"github.com/twohop/twohop/model"
 )
 
-// redisSubscription is one reader. It has no goroutine: Next does the work.
+// redisSubscription is one reader of a stream. It has no goroutine: Next does the work.
 type redisSubscription struct {
 	r      *Redis
 	room   string
 	start  Start
-	wake   chan struct{} // has an element if the inbox changed since the reader last looked
+	inbox  inbox[liveItem]
 	closed chan struct{}
 	once   sync.Once
 
@@ -23,16 +23,9 @@ type redisSubscription struct {
 	reading  *call     // the read of the log under way; nil if there is none
 	check    time.Time // when to read the log next, if nothing happens before
 	failures int       // reads that failed in a row
-
-	mu    sync.Mutex
-	inbox []liveItem
-	doubt bool // live messages may have been lost
 }
 
-type liveItem struct {
-	epoch string
-	m     model.Message
-}
+func (s *redisSubscription) live() *inbox[liveItem] { return &s.inbox }
 
 // Start is what was agreed.
 func (s *redisSubscription) Start() Start { return s.start }
@@ -41,7 +34,7 @@ func (s *redisSubscription) Start() Start { return s.start }
 func (s *redisSubscription) Unsubscribe() {
 	s.once.Do(func() {
 		close(s.closed)
-		s.r.leave(s)
+		s.r.leave(s.room, s)
 	})
 }
 
@@ -49,9 +42,7 @@ func (s *redisSubscription) Unsubscribe() {
 func (s *redisSubscription) begin(ctx context.Context, from model.Cursor) error {
 	var p page
 	err := s.r.insist(ctx, func() error {
-		s.mu.Lock()
-		s.doubt = false
-		s.mu.Unlock()
+		s.inbox.trust()
 		fields, err := s.r.do(ctx, s.r.readCall(s.room, from))
 		if err == nil {
 			p, err = decodePage(s.room, fields)
@@ -74,7 +65,7 @@ func (s *redisSubscription) Next(ctx context.Context) (Batch, error) {
 	t := time.NewTimer(time.Hour)
 	defer t.Stop()
 	for {
-		if err := s.ended(ctx); err != nil {
+		if err := subscriptionEnded(ctx, s.closed, s.r.ctx.Done()); err != nil {
 			return Batch{}, err
 		}
 		s.collect()
@@ -100,7 +91,7 @@ func (s *redisSubscription) Next(ctx context.Context) (Batch, error) {
 				return Batch{}, err
 			}
 		case <-timer:
-		case <-s.wake:
+		case <-s.inbox.wake:
 		case <-s.closed:
 		case <-s.r.ctx.Done():
 		case <-ctx.Done():
@@ -108,28 +99,13 @@ func (s *redisSubscription) Next(ctx context.Context) (Batch, error) {
 	}
 }
 
-// ended gives the error that Next must fail with, if any.
-func (s *redisSubscription) ended(ctx context.Context) error {
-	select {
-	case <-s.closed:
-		return ErrClosed
-	case <-s.r.ctx.Done():
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	default:
-		return nil
-	}
-}
-
 // collect takes what came live.
 func (s *redisSubscription) collect() {
-	s.mu.Lock()
-	inbox, doubt := s.inbox, s.doubt
-	s.inbox, s.doubt = nil, false
-	s.mu.Unlock()
-	for _, item := range inbox {
-		s.merge.live(item.epoch, item.m)
+	items, doubt := s.inbox.take()
+	for _, item := range items {
+		if item.message != nil { // a count says nothing that the log does not
+			s.merge.live(item.at.Epoch, *item.message)
+		}
 	}
 	if doubt {
 		s.merge.suspect()
@@ -162,36 +138,9 @@ func (s *redisSubscription) takeAnswer(a answer) error {
 	}
 	s.merge.failed()
 	if permanent(err) {
-		return fmt.Errorf("hop2 redis: read room %s: %w", s.room, err)
+		return fmt.Errorf("hop2 redis-streams: read room %s: %w", s.room, err)
 	}
 	s.failures++
 	s.check = time.Now().Add(s.r.cfg.backoff(s.failures))
 	return nil
-}
-
-// push adds a live message. One too many is dropped: the log has it.
-func (s *redisSubscription) push(item liveItem) {
-	s.mu.Lock()
-	if len(s.inbox) < s.r.cfg.Inbox {
-		s.inbox = append(s.inbox, item)
-	} else {
-		s.doubt = true
-	}
-	s.mu.Unlock()
-	s.poke()
-}
-
-// suspect says that live messages may have been lost.
-func (s *redisSubscription) suspect() {
-	s.mu.Lock()
-	s.doubt = true
-	s.mu.Unlock()
-	s.poke()
-}
-
-func (s *redisSubscription) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
 }

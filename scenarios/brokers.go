@@ -1,0 +1,382 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/properties"
+	"github.com/twohop/twohop/sim"
+	"github.com/twohop/twohop/sim/hop2"
+)
+
+// Brokers is hop 2 alone, in a data centre: publishers publish to rooms, edges subscribe to all of them,
+// and something fails. With [AllStrategies] every strategy has brokers and rooms of its own, side by side,
+// under the same load and the same fault. [NewBrokers] gives it its defaults.
+type Brokers struct {
+	// Hop2 is a strategy's name, one of [hop2.Names], or AllStrategies.
+	Hop2 string
+	// Fault is what fails: one of brokerFaults.
+	Fault                    string
+	Edges, Rooms, Publishers int
+	// Rate is how many messages each publisher publishes per second on average (a Poisson process), to
+	// each strategy.
+	Rate float64
+	// Body is the size of a message's body, in bytes.
+	Body int
+	// Latency is the one-way delay between any two hosts.
+	Latency time.Duration
+	// Outage is how long the fault lasts.
+	Outage time.Duration
+	// Duration is how long a run takes. The fault begins when a quarter of it has passed. Publishers pause
+	// for its last fifth, so that all can arrive.
+	Duration time.Duration
+	// Storage is where jetstream keeps its streams: "file" or "memory".
+	Storage string
+
+	mutant string
+}
+
+// AllStrategies makes [Brokers] compare all of them.
+const AllStrategies = "all"
+
+// The faults of Brokers.
+const (
+	faultNone      = "none"
+	faultRestart   = "broker-restart"   // the broker crashes, and comes back with what its disk keeps
+	faultPartition = "broker-partition" // the first edge and the broker do not reach each other
+	faultCrash     = "edge-crash"       // the first edge crashes, and comes back with its cursors
+	faultRolling   = "rolling-restart"  // one edge after the other is stopped and started
+	faultSlow      = "slow-edge"        // the first edge does not read, and has little room for what waits
+)
+
+var brokerFaults = []string{faultNone, faultRestart, faultPartition, faultCrash, faultRolling, faultSlow}
+
+// slowInbox is how many messages of a room wait for an edge that is slow.
+const slowInbox = 8
+
+// NewBrokers gives the comparison of the catalogue.
+func NewBrokers() *Brokers {
+	return &Brokers{
+		Hop2: AllStrategies, Fault: faultRestart, Edges: 3, Rooms: 4, Publishers: 2, Rate: 20, Body: 200,
+		Latency: 500 * time.Microsecond, Outage: 2 * time.Second, Duration: 20 * time.Second, Storage: "file",
+	}
+}
+
+// Name implements [Scenario].
+func (*Brokers) Name() string { return "brokers" }
+
+// Summary implements [Scenario].
+func (*Brokers) Summary() string {
+	return "hop 2 alone: the strategies side by side on one load, and a broker that restarts"
+}
+
+// Params implements [Scenario].
+func (b *Brokers) Params() []Param {
+	return []Param{
+		{"hop2", "what carries messages to the edges", choiceValue{&b.Hop2, append([]string{AllStrategies}, hop2.Names()...)}},
+		{"fault", "what fails", choiceValue{&b.Fault, brokerFaults}},
+		{"edges", "endpoint servers, each subscribed to all rooms", intValue{&b.Edges, 1, 50, "servers"}},
+		{"rooms", "rooms of each strategy", intValue{&b.Rooms, 1, 1000, "rooms"}},
+		{"publishers", "publishers, each publishing to all rooms", intValue{&b.Publishers, 1, 100, "publishers"}},
+		{"rate", "messages published by each publisher, to each strategy", floatValue{&b.Rate, 0.1, 1000, "messages/s"}},
+		{"body", "size of a message's body", intValue{&b.Body, 0, 65536, "bytes"}},
+		{"latency", "one-way delay between hosts", durationValue{&b.Latency, 0, time.Second}},
+		{"outage", "how long the fault lasts", durationValue{&b.Outage, 100 * time.Millisecond, time.Minute}},
+		{"duration", "virtual time", durationValue{&b.Duration, 10 * time.Second, time.Hour}},
+		{"storage", "where jetstream keeps its streams", choiceValue{&b.Storage, []string{"file", "memory"}}},
+	}
+}
+
+// mutantSilent makes an edge keep gaps to itself.
+const mutantSilent = "silent-gap"
+
+// Mutants implements [Scenario].
+func (*Brokers) Mutants() []Mutant {
+	return []Mutant{{mutantSilent, "an edge passes over the gaps that hop 2 tells it of", "NoLoss"}}
+}
+
+// Mutate implements [Scenario].
+func (b *Brokers) Mutate(name string) error {
+	if err := mutate(b, name); err != nil {
+		return err
+	}
+	b.mutant = name
+	return nil
+}
+
+// Properties implements [Scenario].
+func (*Brokers) Properties() []model.Property { return properties.All() }
+
+// Length implements [Scenario].
+func (b *Brokers) Length() time.Duration { return b.Duration }
+
+// Validate implements [Scenario].
+func (b *Brokers) Validate() error {
+	if most := b.Duration / 2; b.Outage > most {
+		return fmt.Errorf("parameter outage: %v is not allowed: want at most half the duration, %v", b.Outage, most)
+	}
+	return nil
+}
+
+// Configure implements [Scenario].
+func (*Brokers) Configure(*sim.Config) {}
+
+// strategies lists what is compared.
+func (b *Brokers) strategies() []string {
+	if b.Hop2 == AllStrategies {
+		return hop2.Names()
+	}
+	return []string{b.Hop2}
+}
+
+// Run implements [Scenario].
+func (b *Brokers) Run(w *sim.World) error {
+	sys := b.Build(w)
+	from, to := b.Duration/4, b.Duration/4+b.Outage
+	bites := ""
+	switch b.Fault {
+	case faultRestart:
+		for _, s := range sys.sources {
+			w.At(from, sim.Crash(s.node))
+			w.At(to, sim.Restart(s.node))
+		}
+		bites = "crash"
+	case faultPartition:
+		for _, s := range sys.sources {
+			w.At(from, netsim.Partition("edge-1", s.node))
+		}
+		w.At(to, netsim.Heal())
+		bites = "partition"
+	case faultCrash:
+		w.At(from, sim.Crash("edge-1"))
+		w.At(to, sim.Restart("edge-1"))
+		bites = "crash"
+	case faultRolling:
+		each := b.Outage / time.Duration(b.Edges)
+		for i := range b.Edges {
+			w.At(from+time.Duration(i)*each, sim.Stop(edgeName(i)))
+			w.At(from+time.Duration(i+1)*each, sim.Restart(edgeName(i)))
+		}
+		bites = "stop"
+	}
+	w.RunFor(b.Duration)
+	for waited := time.Duration(0); waited < settleLimit && !sys.CaughtUp() && !w.Interrupted(); waited += time.Second {
+		w.RunFor(time.Second)
+	}
+	if bites != "" {
+		w.MustHaveBitten(bites)
+	}
+	w.Check(b.Properties()...)
+	return nil
+}
+
+func edgeName(i int) string { return fmt.Sprintf("edge-%d", i+1) }
+
+// BrokersSystem is Brokers that has been built in a world.
+type BrokersSystem struct {
+	brokers *Brokers
+	sources map[string]source // by strategy
+
+	mu     sync.Mutex
+	rooms  map[string]model.Cursor // the last position known to be in a room's log
+	places map[reader]model.Cursor // where each edge has got to: what it keeps on its disk
+}
+
+// reader is one edge's subscription to a room.
+type reader struct{ edge, room string }
+
+// Build adds the nodes and links to a world.
+func (b *Brokers) Build(w *sim.World) *BrokersSystem {
+	sys := &BrokersSystem{
+		brokers: b, sources: map[string]source{}, rooms: map[string]model.Cursor{}, places: map[reader]model.Cursor{},
+	}
+	w.Link("*", "*", netsim.Link{Latency: b.Latency})
+	for _, strategy := range b.strategies() {
+		s, err := addSource(w, strategy)
+		w.Fail(err)
+		sys.sources[strategy] = s
+	}
+	for i := range b.Edges {
+		w.Node(edgeName(i), func(ctx context.Context, n *sim.Node) error {
+			return sys.withStrategies(ctx, n, func(j *journal, name string, s hop2.Strategy) {
+				var readers sync.WaitGroup
+				for i := range b.Rooms {
+					readers.Go(func() { sys.read(ctx, j, name, s, strategyRoom(name, i)) })
+				}
+				readers.Wait()
+			})
+		})
+	}
+	for i := range b.Publishers {
+		w.Node(fmt.Sprintf("publisher-%d", i+1), func(ctx context.Context, n *sim.Node) error {
+			return sys.withStrategies(ctx, n, func(j *journal, name string, s hop2.Strategy) { sys.publish(ctx, j, name, s) })
+		})
+	}
+	return sys
+}
+
+func strategyRoom(strategy string, i int) string { return fmt.Sprintf("%s.%d", strategy, i+1) }
+
+// withStrategies runs a program for each strategy.
+func (sys *BrokersSystem) withStrategies(ctx context.Context, n *sim.Node, program func(*journal, string, hop2.Strategy)) error {
+	var programs sync.WaitGroup
+	defer programs.Wait()
+	j := newJournal(n)
+	programs.Go(func() { j.run(ctx) })
+	for _, name := range sys.brokers.strategies() {
+		cfg := sys.sources[name].config(n)
+		cfg.Storage, cfg.Rand = sys.brokers.Storage, n.Rand(name)
+		if sys.isSlow(n) {
+			cfg.Inbox = slowInbox
+		}
+		s, err := hop2.New(name, cfg)
+		if err != nil {
+			return err
+		}
+		programs.Go(func() {
+			program(j, name, s)
+			_ = s.Close() // it never fails
+		})
+	}
+	return nil
+}
+
+// isSlow tells whether the node is the edge that does not read while the fault lasts.
+func (sys *BrokersSystem) isSlow(n *sim.Node) bool {
+	return sys.brokers.Fault == faultSlow && n.Name() == edgeName(0)
+}
+
+// publish publishes to random rooms of a strategy, and does not wait for an answer before it goes on.
+func (sys *BrokersSystem) publish(ctx context.Context, j *journal, strategy string, s hop2.Strategy) {
+	b, n := sys.brokers, j.n
+	luck := n.Rand("publisher " + strategy)
+	var posts sync.WaitGroup
+	defer posts.Wait()
+	wait := time.Second // for edges to subscribe
+	for i := 1; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if n.Now() >= b.Duration*4/5 {
+			return
+		}
+		m := model.Message{
+			Room: strategyRoom(strategy, luck.IntN(b.Rooms)), ID: fmt.Sprintf("%s-%d", n.Name(), i),
+			Publisher: n.Name(), Body: make([]byte, b.Body),
+		}
+		posts.Go(func() {
+			e := model.Event{Kind: model.PublishCall, Room: m.Room, ID: m.ID}
+			who := m.Room + " " + m.ID
+			j.note(who, e, nil)
+			at, err := s.Publish(ctx, m)
+			if err != nil {
+				e.Kind, e.Note = model.PublishUnknown, err.Error()
+				j.note(who, e, nil)
+				return
+			}
+			e.Kind, e.Epoch, e.Seq = model.PublishOK, at.Epoch, at.Seq
+			j.note(who, e, func() { sys.published(m.Room, at) })
+		})
+		wait = time.Duration(-math.Log(1-luck.Float64()) / b.Rate * float64(time.Second))
+	}
+}
+
+// published takes note of a message's position.
+func (sys *BrokersSystem) published(room string, at model.Cursor) {
+	sys.mu.Lock()
+	defer sys.mu.Unlock()
+	if known := sys.rooms[room]; at.Epoch != known.Epoch || at.Seq > known.Seq {
+		sys.rooms[room] = at
+	}
+}
+
+// read reads a room, from where the edge had got to in its last life, until ctx ends.
+func (sys *BrokersSystem) read(ctx context.Context, j *journal, strategy string, s hop2.Strategy, room string) {
+	me := reader{j.n.Name(), room}
+	observe := func(kind model.Kind, at model.Cursor, change func(*model.Event)) {
+		e := model.Event{Kind: kind, Room: room, Epoch: at.Epoch, Seq: at.Seq, Transport: strategy, Peer: sys.sources[strategy].node}
+		if change != nil {
+			change(&e)
+		}
+		j.note(room, e, func() { sys.keep(me, at) })
+	}
+	gap := func(at model.Cursor, why string) {
+		if sys.brokers.mutant != mutantSilent {
+			observe(model.Discontinuity, at, func(e *model.Event) { e.Note = why })
+		}
+	}
+	for ctx.Err() == nil {
+		from := sys.place(me)
+		sub, err := s.Subscribe(ctx, room, from)
+		if err != nil {
+			continue // only ctx's end ends it: the broker is ours, and says nothing that another attempt would not cure
+		}
+		start := sub.Start()
+		resumed := !from.IsZero() && start.Cursor == from
+		observe(model.Connected, start.Cursor, func(e *model.Event) { e.Resumed = resumed })
+		if !from.IsZero() && !resumed {
+			gap(start.Cursor, start.Gap)
+		}
+		err = sys.follow(ctx, j.n, sub, func(b hop2.Batch) {
+			if b.Gap != nil {
+				gap(b.Gap.To, b.Gap.Why)
+			}
+			for _, m := range b.Messages {
+				observe(model.Deliver, model.Cursor{Epoch: b.Cursor.Epoch, Seq: m.Seq}, func(e *model.Event) { e.ID = m.ID })
+			}
+		})
+		sub.Unsubscribe()
+		j.note(room, model.Event{Kind: model.Disconnected, Room: room, Transport: strategy, Note: err.Error()}, nil)
+	}
+}
+
+// follow hands on what a subscription delivers, until it fails.
+func (sys *BrokersSystem) follow(ctx context.Context, n *sim.Node, sub hop2.Subscription, take func(hop2.Batch)) error {
+	b := sys.brokers
+	for {
+		if now := n.Now(); sys.isSlow(n) && now >= b.Duration/4 && now < b.Duration/4+b.Outage {
+			select {
+			case <-time.After(b.Duration/4 + b.Outage - now):
+			case <-ctx.Done():
+			}
+		}
+		batch, err := sub.Next(ctx)
+		if err != nil {
+			return err
+		}
+		take(batch)
+	}
+}
+
+func (sys *BrokersSystem) place(r reader) model.Cursor {
+	sys.mu.Lock()
+	defer sys.mu.Unlock()
+	return sys.places[r]
+}
+
+func (sys *BrokersSystem) keep(r reader, at model.Cursor) {
+	sys.mu.Lock()
+	defer sys.mu.Unlock()
+	sys.places[r] = at
+}
+
+// CaughtUp reports whether every edge has reached the end of every room's log, as far as publishers know
+// it.
+func (sys *BrokersSystem) CaughtUp() bool {
+	b := sys.brokers
+	sys.mu.Lock()
+	defer sys.mu.Unlock()
+	for r, at := range sys.places {
+		if end, known := sys.rooms[r.room]; known && (at.Epoch != end.Epoch || at.Seq < end.Seq) {
+			return false
+		}
+	}
+	return len(sys.places) == b.Edges*b.Rooms*len(b.strategies())
+}

@@ -1,0 +1,294 @@
+package hop2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/twohop/twohop/model"
+)
+
+// Kafka is the strategy kafka: each room is a topic with one partition, whose order is the room's. Every
+// strategy that publishes to a room or reads it keeps a replica of the room's end, up to [Config].History
+// messages, which it reads from the partition; subscriptions read the replica.
+//
+// Kafka knows no IDs. That the same ID is appended once is agreed among readers, by rules that kafkaLog has:
+// a message says up to where its publisher had read, and readers drop the second of two that did not know of
+// each other. So publishing takes until the message has come back. An ID is remembered for
+// [Config].Remember records of its room, void ones included; all who share a room must agree on that.
+//
+// Nothing is trimmed by the strategy. What the broker's retention trimmed is out of reach, and announced as
+// a gap; so is the loss of a topic.
+//
+// It holds two connections to each broker that leads a partition: one for what is at hand, one to wait for
+// news. It uses franz-go's client for connections, versions and metadata, but not its producer and consumer,
+// whose goroutines make as many requests of the records of one instant as the scheduler likes.
+type Kafka struct {
+	cfg      Config
+	identity string
+
+	ctx    context.Context // ends when the strategy is closed
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+	calls  *gather[*kafkaCall] // for the worker
+	news   chan struct{}       // has an element if there are rooms that the tail does not know yet
+
+	work, tail *kgo.Client
+
+	mu    sync.Mutex // never held across anything that blocks; taken before a room's
+	rooms map[string]*kafkaRoom
+	fails string // the latest failure
+}
+
+// kafkaRoom is a replica of a room's end.
+type kafkaRoom struct {
+	name, topic string
+
+	mu      sync.Mutex
+	log     *kafkaLog
+	leader  int           // the broker that leads the partition
+	loaded  bool          // the log is known, and the tail follows it
+	changed chan struct{} // closed, and made anew, whenever the log changed
+}
+
+// kafkaCall is a message to publish, or, without one, a room to bring up to date.
+type kafkaCall struct {
+	room    string
+	message *model.Message
+	answer  chan error // has room for the one answer
+	offset  int64      // the room's log must be read up to there, exclusively
+}
+
+func compareKafkaCalls(a, b *kafkaCall) int {
+	if c := strings.Compare(a.room, b.room); c != 0 || a.message == nil || b.message == nil {
+		return c
+	}
+	return strings.Compare(a.message.ID, b.message.ID)
+}
+
+// kafkaWait is how long a broker may hold back its answer that there is no news. A room that is new to the
+// strategy is not listened to before that.
+const kafkaWait = 100 * time.Millisecond
+
+// NewKafka makes a strategy of Kafka, version 2.8 or later, that finds the cluster at cfg.Addr. Dial is
+// called with the addresses that the brokers advertise, too. It does not wait for the broker.
+func NewKafka(cfg Config) (*Kafka, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	k := &Kafka{
+		cfg: cfg, identity: randomName(cfg.Rand), calls: newGather(compareKafkaCalls),
+		news: make(chan struct{}, 1), rooms: map[string]*kafkaRoom{},
+	}
+	k.ctx, k.cancel = context.WithCancel(context.Background())
+	var err, err2 error
+	k.work, err = k.newClient()
+	k.tail, err2 = k.newClient()
+	if err := errors.Join(err, err2); err != nil {
+		k.cancel()
+		return nil, fieldError("Addr", fmt.Sprintf("%.80q", cfg.Addr), "host:port: "+err.Error())
+	}
+	k.tasks.Go(k.serve)
+	k.tasks.Go(k.listen)
+	return k, nil
+}
+
+// newClient makes a client, which does nothing until it is asked for something.
+func (k *Kafka) newClient() (*kgo.Client, error) {
+	return kgo.NewClient(
+		kgo.SeedBrokers(k.cfg.Addr), kgo.MaxVersions(kversion.V2_8_0()), kgo.DisableClientMetrics(), kgo.ClientID(k.cfg.Namespace),
+		kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
+			defer cancel()
+			conn, err := k.cfg.Dial(ctx, network, host)
+			if err != nil {
+				return nil, err
+			}
+			return newOutbox(conn, commandLimit), nil
+		}),
+		// Attempts are counted, and spaced, here.
+		kgo.RequestRetries(0), kgo.RetryBackoffFn(func(int) time.Duration { return k.cfg.RetryMin }),
+		kgo.RequestTimeoutOverhead(max(k.cfg.Timeout, 100*time.Millisecond)), kgo.ConnIdleTimeout(15*time.Minute),
+	)
+}
+
+// Close ends the connections and the subscriptions, and waits for all that was started.
+func (k *Kafka) Close() error {
+	k.cancel()
+	k.tasks.Wait()
+	k.work.Close()
+	k.tail.Close()
+	return nil
+}
+
+// Publish appends m to its room's log, and waits for it to come back.
+func (k *Kafka) Publish(ctx context.Context, m model.Message) (model.Cursor, error) {
+	if err := checkMessage(m); err != nil {
+		return model.Cursor{}, fmt.Errorf("hop2 kafka: publish: %w", err)
+	}
+	rm := k.room(m.Room)
+	var at model.Cursor
+	err := k.insist(ctx, func() error {
+		c := &kafkaCall{room: m.Room, message: &m, answer: make(chan error, 1)}
+		if err := k.do(ctx, rm, c); err != nil {
+			return err
+		}
+		rm.mu.Lock()
+		defer rm.mu.Unlock()
+		seq, known := rm.log.ids[m.ID]
+		if !known || !rm.loaded {
+			return errors.New("the log went on before the message came to it")
+		}
+		at = model.Cursor{Epoch: rm.log.epoch, Seq: seq}
+		return nil
+	})
+	if err != nil {
+		return model.Cursor{}, fmt.Errorf("hop2 kafka: publish %q to room %s: %w", m.ID, m.Room, err)
+	}
+	return at, nil
+}
+
+// do makes a call, and waits until its room's log is read as far as it says.
+func (k *Kafka) do(ctx context.Context, rm *kafkaRoom, c *kafkaCall) error {
+	k.calls.put(c)
+	select {
+	case err := <-c.answer:
+		if err != nil {
+			return err
+		}
+	case <-k.ctx.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	waiting, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
+	defer cancel()
+	for {
+		rm.mu.Lock()
+		loaded, next, changed := rm.loaded, rm.log.next, rm.changed
+		rm.mu.Unlock()
+		if !loaded {
+			return errors.New("the room's log was lost meanwhile")
+		}
+		if next >= c.offset {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-k.ctx.Done():
+			return ErrClosed
+		case <-waiting.Done():
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("the log was not read up to offset %d within %v", c.offset, k.cfg.Timeout)
+		}
+	}
+}
+
+// insist tries until it succeeds, ctx ends, or the error is one that trying again would not cure.
+func (k *Kafka) insist(ctx context.Context, attempt func() error) error {
+	for n := 1; ; n++ {
+		err := attempt()
+		if err == nil || errors.Is(err, ErrClosed) || kafkaPermanent(err) {
+			return err
+		}
+		t := time.NewTimer(k.cfg.backoff(n))
+		select {
+		case <-t.C:
+		case <-k.ctx.Done():
+			t.Stop()
+			return ErrClosed
+		case <-ctx.Done():
+			t.Stop()
+			return fmt.Errorf("%w: gave up after attempt %d: %w (%w)", ErrUnavailable, n, ctx.Err(), err)
+		}
+	}
+}
+
+// kafkaPermanent tells whether trying again would give the same error.
+func kafkaPermanent(err error) bool {
+	var answer *kerr.Error
+	if errors.As(err, &answer) {
+		return !answer.Retriable && !errors.Is(err, kerr.OffsetOutOfRange)
+	}
+	return errors.Is(err, errReply)
+}
+
+// room gives a room's replica, which is not loaded if it is new.
+func (k *Kafka) room(name string) *kafkaRoom {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	rm := k.rooms[name]
+	if rm == nil {
+		rm = &kafkaRoom{
+			name: name, topic: k.cfg.Namespace + "." + name, changed: make(chan struct{}),
+			log: newKafkaLog(k.cfg.Remember, k.cfg.History),
+		}
+		k.rooms[name] = rm
+	}
+	return rm
+}
+
+// sorted lists the rooms that are loaded.
+func (k *Kafka) sorted() []*kafkaRoom {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var rooms []*kafkaRoom
+	for _, name := range slices.Sorted(maps.Keys(k.rooms)) {
+		rm := k.rooms[name]
+		rm.mu.Lock()
+		if rm.loaded {
+			rooms = append(rooms, rm)
+		}
+		rm.mu.Unlock()
+	}
+	return rooms
+}
+
+// announce wakes whoever waits for the log to change. The room's lock is held.
+func (rm *kafkaRoom) announce() {
+	close(rm.changed)
+	rm.changed = make(chan struct{})
+}
+
+// lose says that the log that was read is not there any more, or is not what it was.
+func (rm *kafkaRoom) lose() {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	rm.loaded = false
+	rm.announce()
+}
+
+// take takes what was read.
+func (rm *kafkaRoom) take(f fetched) {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	for _, r := range f.records {
+		rm.log.take(rm.name, r.Offset, r.Value)
+	}
+	if rm.log.foreign || rm.loaded && !rm.log.known {
+		rm.loaded = false // its beginning was missed
+	}
+	if len(f.records) > 0 {
+		rm.announce()
+	}
+}
+
+// ask makes a request of the broker that leads a room's partition.
+func (k *Kafka) ask(ctx context.Context, client *kgo.Client, leader int, req kmsg.Request) (kmsg.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout+kafkaWait)
+	defer cancel()
+	return client.Broker(leader).Request(ctx, req)
+}

@@ -1,0 +1,121 @@
+package hop2
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twohop/twohop/model"
+)
+
+// Subscribe gives a room's log from a cursor.
+func (k *Kafka) Subscribe(ctx context.Context, room string, from model.Cursor) (Subscription, error) {
+	if err := checkRoom(room); err != nil {
+		return nil, fmt.Errorf("hop2 kafka: subscribe: %w", err)
+	}
+	rm := k.room(room)
+	s := &kafkaSubscription{k: k, rm: rm, closed: make(chan struct{})}
+	err := k.insist(ctx, func() error {
+		c := &kafkaCall{room: room, answer: make(chan error, 1)}
+		if err := k.do(ctx, rm, c); err != nil {
+			return err
+		}
+		rm.mu.Lock()
+		defer rm.mu.Unlock()
+		s.start.Cursor, s.start.Gap = agree(from, rm.log.page())
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("hop2 kafka: subscribe to room %s: %w", room, err)
+	}
+	s.at = s.start.Cursor
+	return s, nil
+}
+
+// kafkaSubscription is one reader of a room's replica, which is its inbox: a reader that is slower than
+// [Config].History messages has lost some. It has no goroutine: Next does the work.
+type kafkaSubscription struct {
+	k      *Kafka
+	rm     *kafkaRoom
+	start  Start
+	closed chan struct{}
+	once   sync.Once
+
+	// The reader's.
+	at       model.Cursor
+	loading  chan error // the answer to the call to load the replica; nil if there is none
+	retry    time.Time  // when to call again, if it failed
+	failures int        // in a row
+}
+
+// Start is what was agreed.
+func (s *kafkaSubscription) Start() Start { return s.start }
+
+// Unsubscribe ends the subscription. The replica stays.
+func (s *kafkaSubscription) Unsubscribe() { s.once.Do(func() { close(s.closed) }) }
+
+// Next blocks until there is a batch.
+func (s *kafkaSubscription) Next(ctx context.Context) (Batch, error) {
+	t := time.NewTimer(time.Hour)
+	defer t.Stop()
+	for {
+		if err := subscriptionEnded(ctx, s.closed, s.k.ctx.Done()); err != nil {
+			return Batch{}, err
+		}
+		b, loaded, changed := s.take()
+		if b != nil {
+			return *b, nil
+		}
+		var timer <-chan time.Time
+		if now := time.Now(); !loaded && s.loading == nil {
+			if now.Before(s.retry) {
+				t.Reset(s.retry.Sub(now))
+				timer = t.C
+			} else {
+				c := &kafkaCall{room: s.rm.name, answer: make(chan error, 1)}
+				s.loading = c.answer
+				s.k.calls.put(c)
+			}
+		}
+		select {
+		case err := <-s.loading:
+			s.loading = nil
+			switch {
+			case err == nil:
+				s.failures = 0
+			case kafkaPermanent(err):
+				return Batch{}, fmt.Errorf("hop2 kafka: read room %s: %w", s.rm.name, err)
+			default:
+				s.failures++
+				s.retry = time.Now().Add(s.k.cfg.backoff(s.failures))
+			}
+		case <-timer:
+		case <-changed:
+		case <-s.closed:
+		case <-s.k.ctx.Done():
+		case <-ctx.Done():
+		}
+	}
+}
+
+// take gives the batch that the replica has; nil if it has none, or is not loaded.
+func (s *kafkaSubscription) take() (b *Batch, loaded bool, changed chan struct{}) {
+	rm := s.rm
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	if !rm.loaded {
+		return nil, false, rm.changed
+	}
+	p := rm.log.page()
+	if to, why := agree(s.at, p); why != "" {
+		b = &Batch{Gap: &Gap{From: s.at, To: to, Why: why}, Cursor: to}
+	} else if s.at.Seq < p.last {
+		messages := rm.log.after(s.at.Seq)
+		b = &Batch{Messages: messages[:len(messages):len(messages)], Cursor: model.Cursor{Epoch: p.epoch, Seq: p.last}}
+	} else {
+		return nil, true, rm.changed
+	}
+	s.at = b.Cursor
+	return b, true, rm.changed
+}

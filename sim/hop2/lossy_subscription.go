@@ -1,0 +1,211 @@
+package hop2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twohop/twohop/model"
+)
+
+// lossyHost is a strategy without a log, as its subscriptions see it.
+type lossyHost interface {
+	label() string
+	config() *Config
+	// done is closed when the strategy is.
+	done() <-chan struct{}
+	leave(room string, s liveReader)
+	// askCount has the end of a room announced to everybody who listens, in order with the room's
+	// messages. The answer, which says where it is, may come before or after the announcement.
+	askCount(room string) <-chan answer
+	insist(ctx context.Context, attempt func() error) error
+}
+
+// lossySubscription is one reader of a room without a log. It has no goroutine: Next does the work.
+type lossySubscription struct {
+	host   lossyHost
+	room   string
+	start  Start
+	inbox  inbox[liveItem]
+	closed chan struct{}
+	once   sync.Once
+
+	// The reader's.
+	follow     follow
+	suspicious bool          // messages may have been lost
+	asking     <-chan answer // the count is being asked for; nil if it is not
+	check      time.Time     // when to ask for the count next, if nothing happens before
+	failures   int           // questions that failed in a row
+}
+
+func newLossy(host lossyHost, room string) *lossySubscription {
+	return &lossySubscription{
+		host: host, room: room, inbox: newInbox[liveItem](host.config().Inbox), closed: make(chan struct{}),
+	}
+}
+
+func (s *lossySubscription) live() *inbox[liveItem] { return &s.inbox }
+
+// Start is what was agreed.
+func (s *lossySubscription) Start() Start { return s.start }
+
+// Unsubscribe ends the subscription.
+func (s *lossySubscription) Unsubscribe() {
+	s.once.Do(func() {
+		close(s.closed)
+		s.host.leave(s.room, s)
+	})
+}
+
+// begin agrees on the position: where the stream of live messages is when the count has come over it that
+// was asked for. The answer alone would not do, as it may be ahead of the stream.
+func (s *lossySubscription) begin(ctx context.Context, from model.Cursor) error {
+	var rest []liveItem
+	err := s.host.insist(ctx, func() error {
+		attempt, cancel := context.WithTimeout(ctx, s.host.config().Timeout)
+		defer cancel()
+		s.inbox.trust()
+		end, err := s.count(attempt)
+		if err == nil {
+			rest, err = s.await(attempt, end)
+		}
+		if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("the end of room %s was not announced within %v", s.room, s.host.config().Timeout)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.start = Start{Cursor: s.follow.at, Gap: agreeAtEnd(from, s.follow.at)}
+	for _, item := range rest {
+		s.follow.take(item)
+	}
+	s.check = time.Now().Add(s.host.config().CheckEvery)
+	return nil
+}
+
+// count asks where the room's end is.
+func (s *lossySubscription) count(ctx context.Context) (model.Cursor, error) {
+	select {
+	case a := <-s.host.askCount(s.room):
+		if a.err != nil {
+			return model.Cursor{}, a.err
+		}
+		return decodeCount(a.fields)
+	case <-s.host.done():
+		return model.Cursor{}, ErrClosed
+	case <-ctx.Done():
+		return model.Cursor{}, ctx.Err()
+	}
+}
+
+// await drops what comes live until the stream has come to an end that was announced, and gives what came
+// with it.
+func (s *lossySubscription) await(ctx context.Context, end model.Cursor) (rest []liveItem, err error) {
+	for {
+		items, _ := s.inbox.take()
+		for i, item := range items {
+			if item.at.Epoch != end.Epoch || item.at.Seq < end.Seq {
+				continue
+			}
+			s.follow.at = item.at
+			if item.message != nil { // it is beyond the end, or the last before it
+				s.follow.at.Seq = max(end.Seq, item.at.Seq-1)
+			}
+			return items[i:], nil
+		}
+		select {
+		case <-s.inbox.wake:
+		case <-s.host.done():
+			return nil, ErrClosed
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Next blocks until there is a batch.
+func (s *lossySubscription) Next(ctx context.Context) (Batch, error) {
+	t := time.NewTimer(time.Hour)
+	defer t.Stop()
+	for {
+		if err := subscriptionEnded(ctx, s.closed, s.host.done()); err != nil {
+			return Batch{}, err
+		}
+		s.collect()
+		if b, ok := s.follow.pop(); ok {
+			return b, nil
+		}
+		if now := time.Now(); s.asking == nil && (s.suspicious && s.failures == 0 || !now.Before(s.check)) {
+			s.suspicious = false
+			s.asking = s.host.askCount(s.room)
+		}
+		var timer <-chan time.Time
+		if s.asking == nil {
+			t.Reset(time.Until(s.check))
+			timer = t.C
+		}
+		select {
+		case a := <-s.asking:
+			if err := s.answered(a); err != nil {
+				return Batch{}, err
+			}
+		case <-timer:
+		case <-s.inbox.wake:
+		case <-s.closed:
+		case <-s.host.done():
+		case <-ctx.Done():
+		}
+	}
+}
+
+// collect takes what came live. Whatever it was, the room was not silent.
+func (s *lossySubscription) collect() {
+	items, doubt := s.inbox.take()
+	for _, item := range items {
+		s.follow.take(item)
+	}
+	s.suspicious = s.suspicious || doubt
+	if len(items) > 0 && s.failures == 0 {
+		s.check = time.Now().Add(s.host.config().CheckEvery)
+	}
+}
+
+// answered takes that a question for the count was answered; the count itself comes live. It fails if
+// asking again would not help.
+func (s *lossySubscription) answered(a answer) error {
+	s.asking = nil
+	err := a.err
+	if err == nil {
+		_, err = decodeCount(a.fields)
+	}
+	if err == nil {
+		s.failures = 0
+		s.check = time.Now().Add(s.host.config().CheckEvery)
+		return nil
+	}
+	if permanent(err) {
+		return fmt.Errorf("hop2 %s: the end of room %s: %w", s.host.label(), s.room, err)
+	}
+	s.suspicious = true
+	s.failures++
+	s.check = time.Now().Add(s.host.config().backoff(s.failures))
+	return nil
+}
+
+// subscriptionEnded gives the error that a subscription's Next must fail with, if any.
+func subscriptionEnded(ctx context.Context, closed, strategy <-chan struct{}) error {
+	select {
+	case <-closed:
+		return ErrClosed
+	case <-strategy:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	default:
+		return nil
+	}
+}
