@@ -4,7 +4,8 @@
 // Its nouns are the [History] (what publishers and clients called and saw, in one total order), the
 // [Cursor] (a position in a room's log), and the [Verdict] (what a [Property] says of a history).
 // [Room] is the executable specification of one room's log, and [Push] a closed form to compare the
-// latencies of a run with.
+// latencies of a run with. [Placement] says which server owns what, and [Transition] how that changes
+// without a loss.
 //
 // Start with [Event], the unit of a history, then [Validate].
 //

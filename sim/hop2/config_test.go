@@ -34,7 +34,7 @@ func TestConfigErrors(t *testing.T) {
 		require.ErrorContains(t, err, c.want)
 	}
 	_, err := New("carrier pigeon", Config{Addr: "x:1"})
-	require.ErrorContains(t, err, `unknown strategy "carrier pigeon"; known are redis`)
+	require.ErrorContains(t, err, `unknown strategy "carrier pigeon"; known are pull, redis`)
 	for _, name := range Names() {
 		s, err := New(name, Config{Addr: "x:1"})
 		require.NoError(t, err)

@@ -7,6 +7,8 @@
 //
 // Start with [New], which makes a strategy by name:
 //
+//   - pull: subscriptions poll a store for what is newer than their cursors. See [Pull], and package
+//     store for the store.
 //   - redis: a stream per room keeps history, Redis pub/sub carries live messages. See [Redis].
 //
 // # Determinism

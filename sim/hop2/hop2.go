@@ -98,6 +98,7 @@ var strategies = []struct {
 	name string
 	open func(Config) (Strategy, error)
 }{
+	{"pull", func(c Config) (Strategy, error) { return NewPull(PullConfig{Config: c}) }},
 	{"redis", func(c Config) (Strategy, error) { return NewRedis(c) }},
 }
 

@@ -22,6 +22,9 @@ type Disk struct {
 	life    int // counts crashes
 	stats   Stats
 	ignores bool
+
+	fuse     int // writes until the power is cut; 0 means that it is not
+	fuseLuck *rand.Rand
 }
 
 // Stats counts what a [Disk] has done.
@@ -110,7 +113,19 @@ func (d *Disk) IgnoreSync() {
 func (d *Disk) Crash(luck *rand.Rand) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.crash(luck)
+}
+
+// CrashAtWrite cuts the power in the middle of the n-th write from now, 1 being the next; see [Disk.Crash].
+func (d *Disk) CrashAtWrite(n int, luck *rand.Rand) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fuse, d.fuseLuck = n, luck
+}
+
+func (d *Disk) crash(luck *rand.Rand) {
 	d.life++
+	d.fuse = 0
 	d.stats.Crashes++
 	var names []string
 	for name := range d.files {

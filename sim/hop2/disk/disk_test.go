@@ -62,6 +62,18 @@ func TestCrash(t *testing.T) {
 	require.Equal(t, "safe", content(t, open(t, d, "a")), "the disk lied")
 }
 
+func TestCrashAtWrite(t *testing.T) {
+	d := disk.New()
+	f := open(t, d, "a")
+	d.CrashAtWrite(2, nil)
+	write(t, f, 0, "1")
+	require.NoError(t, f.Sync())
+	_, err := f.WriteAt([]byte("2"), 1)
+	require.ErrorIs(t, err, disk.ErrGone)
+	require.Equal(t, disk.Stats{Writes: 2, Syncs: 1, Crashes: 1, Lost: 1}, d.Stats())
+	require.Equal(t, "1", content(t, open(t, d, "a")))
+}
+
 // With luck, any subset of the writes is kept, and long ones are torn where sectors end.
 func TestCrashWithLuck(t *testing.T) {
 	seen := map[string]bool{}

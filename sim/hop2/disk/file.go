@@ -50,6 +50,12 @@ func (f *File) WriteAt(b []byte, at int64) (int, error) {
 		f.disk.stats.Writes++
 		f.change(change{at, slices.Clone(b)})
 	}
+	if f.disk.fuse > 0 {
+		if f.disk.fuse--; f.disk.fuse == 0 {
+			f.disk.crash(f.disk.fuseLuck)
+			return 0, fmt.Errorf("%s: %w", f.name, ErrGone)
+		}
+	}
 	return len(b), nil
 }
 
