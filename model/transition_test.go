@@ -66,12 +66,12 @@ func TestTransition(t *testing.T) {
 func TestTransitionErrors(t *testing.T) {
 	two, three := modulo(2), modulo(3)
 	for want, s := range map[string]model.Transition{
-		"Version is 0":                         {Old: two},
-		"Old: placement":                       {Version: 1},
-		"New: placement":                       {Version: 1, Old: two, New: &model.Placement{}},
-		"there is no New":                      {Version: 1, Old: two, Moved: []string{"edge-1"}},
-		`"x" is no member of Old`:              {Version: 1, Old: two, New: &three, Moved: []string{"x"}},
-		"not sorted, or has a member twice":    {Version: 1, Old: two, New: &three, Moved: []string{"edge-1", "edge-1"}},
+		"Version is 0":                      {Old: two},
+		"Old: placement":                    {Version: 1},
+		"New: placement":                    {Version: 1, Old: two, New: &model.Placement{}},
+		"there is no New":                   {Version: 1, Old: two, Moved: []string{"edge-1"}},
+		`"x" is no member of Old`:           {Version: 1, Old: two, New: &three, Moved: []string{"x"}},
+		"not sorted, or has a member twice": {Version: 1, Old: two, New: &three, Moved: []string{"edge-1", "edge-1"}},
 	} {
 		_, err := model.NewAssignment(s)
 		require.ErrorContains(t, err, want)
