@@ -50,6 +50,7 @@ type Mutant struct {
 var registry = []func() Scenario{
 	func() Scenario { return NewChat() },
 	func() Scenario { return NewFidelity() },
+	func() Scenario { return NewScaling() },
 }
 
 // Names lists the scenarios.

@@ -124,6 +124,7 @@ type registry struct {
 // State is a registry's state, as its snapshot has it.
 type State struct {
 	Revision uint64            `json:"revision"`
+	Grants   uint64            `json:"grants"` // counts them, from 1
 	Items    map[string]Item   `json:"items"`
 	Leases   map[string]lease  `json:"leases"`
 	Answers  map[string]Reply  `json:"answers"`
@@ -134,7 +135,7 @@ type State struct {
 // lease is a promise that its holder lives.
 type lease struct {
 	TTL     time.Duration `json:"ttl_ns"`
-	Renewal uint64        `json:"renewal"` // counts the grants, from 1
+	Renewal uint64        `json:"renewal"` // the number of its latest grant, among all leases' grants
 }
 
 func newRegistry() *registry {
@@ -184,8 +185,8 @@ func (g *registry) do(r *Request) Reply {
 		g.touch(r.Key)
 		return Reply{Done: true, Items: []Item{it}}
 	case opGrant:
-		l := g.Leases[r.Lease]
-		g.Leases[r.Lease] = lease{TTL: r.TTL, Renewal: l.Renewal + 1}
+		g.Grants++ // never used again, not even by a lease of that name that has ended
+		g.Leases[r.Lease] = lease{TTL: r.TTL, Renewal: g.Grants}
 		return Reply{Done: true}
 	case opRevoke, opExpire:
 		l, found := g.Leases[r.Lease]

@@ -194,3 +194,35 @@ func decode(b []byte, v any) error {
 	}
 	return nil
 }
+
+// MaxLine is the greatest length of a line of a source's stream, in bytes.
+const MaxLine = 2 << 20
+
+// Delivery is a line of the stream on which a source delivers to an edge: a message that was appended, or,
+// without a Room, a sign of life.
+type Delivery struct {
+	Room   string  `json:"room,omitempty"`
+	Epoch  string  `json:"epoch,omitempty"`
+	Record *Record `json:"record,omitempty"`
+}
+
+// DecodeDelivery reads a line and checks it.
+func DecodeDelivery(b []byte) (*Delivery, error) {
+	d := &Delivery{}
+	if err := decode(b, d); err != nil {
+		return nil, fmt.Errorf("delivery: %w", err)
+	}
+	if d.Room == "" {
+		return d, nil
+	}
+	if d.Record == nil || d.Record.Seq == 0 || d.Epoch == "" {
+		return nil, fmt.Errorf("delivery to room %.80q: no message, or no position", d.Room)
+	}
+	if _, err := model.ParseCursor(model.Cursor{Epoch: d.Epoch, Seq: d.Record.Seq}.String()); err != nil {
+		return nil, fmt.Errorf("delivery: %w", err)
+	}
+	if err := model.CheckMessage(d.Record.Message(d.Room)); err != nil {
+		return nil, fmt.Errorf("delivery: %w", err)
+	}
+	return d, nil
+}
