@@ -129,17 +129,26 @@ func NewRing(cfg RingConfig) (*Ring, error) {
 	for i, purpose := range []string{"watch", "lease", "move"} {
 		clients[i], err = coord.NewClient(coord.ClientConfig{
 			Name: cfg.Name + "/" + cfg.Life + "/" + purpose, Nodes: cfg.Coordinators, Dial: cfg.Dial, Timeout: cfg.Timeout,
+			Pause: 2*cfg.RetryMin + r.apart(i),
 		})
 		if err != nil {
 			return nil, errors.Join(err, log.Close())
 		}
 	}
 	for i, task := range []func(*coord.Client){r.watch, r.stayAlive, r.move} {
-		r.tasks.Go(func() { task(clients[i]); clients[i].Close() })
+		r.tasks.Go(func() {
+			_ = log.pause(r.ctx, r.apart(i)) // it is the end
+			task(clients[i])
+			clients[i].Close()
+		})
 	}
 	r.tasks.Go(r.listen)
 	return r, nil
 }
+
+// apart keeps the i-th of what dials the same address from doing so at the same instant as another, where the
+// scheduler would decide who is first.
+func (*Ring) apart(i int) time.Duration { return time.Duration(i) * gatherFor }
 
 // Close ends everything that was started. It does not wait for rooms to be moved; see [Ring.Leave].
 func (r *Ring) Close() error {

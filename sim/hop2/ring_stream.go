@@ -22,7 +22,7 @@ func (r *Ring) listen() {
 			failures = 0
 		}
 		failures++
-		_ = r.log.pause(r.ctx, r.cfg.backoff(failures)) // it is the end
+		_ = r.log.pause(r.ctx, r.cfg.backoff(failures)+r.apart(3)) // it is the end
 	}
 }
 
