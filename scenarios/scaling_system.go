@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -36,6 +37,7 @@ type ScalingSystem struct {
 	steps  []string                // of the dance, as the controllers took them
 	moving bool                    // according to the last of them
 	rings  map[string]*hop2.Ring   // by edge, in its present life
+	coords map[string]*coord.Node  // by node, in its present life
 }
 
 func (sys *ScalingSystem) name(part string, i int) string {
@@ -49,7 +51,7 @@ func (sys *ScalingSystem) room(i int) string { return sys.name("room", i) }
 // build adds the system's nodes and links.
 func (sys *ScalingSystem) build(w *sim.World) {
 	s := sys.scaling
-	sys.rings = map[string]*hop2.Ring{}
+	sys.rings, sys.coords = map[string]*hop2.Ring{}, map[string]*coord.Node{}
 	kind := string(sys.kind)
 	outside := netsim.Link{Latency: s.Latency, Jitter: s.Jitter}
 	w.Link(kind+"-client-*|"+kind+"-publisher-*", kind+"-lb|"+kind+"-edge-*", outside)
@@ -121,6 +123,9 @@ func (sys *ScalingSystem) coordinate(ctx context.Context, n *sim.Node, i int, d 
 	if err != nil {
 		return err
 	}
+	sys.mu.Lock()
+	sys.coords[n.Name()] = node
+	sys.mu.Unlock()
 	peers, err := n.Listen("tcp", ":2380")
 	if err != nil {
 		return err
@@ -329,7 +334,7 @@ func (sys *ScalingSystem) Source() ringsource.Stats {
 // Edges sums up the counters of the edges, in their present lives.
 func (sys *ScalingSystem) Edges() (sum hop2.RingStats) {
 	sys.mu.Lock()
-	rings := sys.rings
+	rings := maps.Clone(sys.rings)
 	sys.mu.Unlock()
 	for _, r := range rings {
 		st := r.Stats()
@@ -341,6 +346,29 @@ func (sys *ScalingSystem) Edges() (sum hop2.RingStats) {
 		sum.Redirects += st.Redirects
 	}
 	return sum
+}
+
+// Leader is the name of the node that leads the coordination service; "" if there is none. A microsecond of
+// virtual time passes.
+func (sys *ScalingSystem) Leader(w *sim.World) (leader string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Microsecond)
+	defer cancel()
+	for i := range coordinators {
+		sys.mu.Lock()
+		node := sys.coords[sys.name("coord", i)]
+		sys.mu.Unlock()
+		go func() {
+			if st, err := node.Stats(ctx); err == nil && st.Leads {
+				sys.mu.Lock()
+				leader = sys.name("coord", i)
+				sys.mu.Unlock()
+			}
+		}()
+	}
+	w.RunFor(time.Microsecond)
+	sys.mu.Lock()
+	defer sys.mu.Unlock()
+	return leader
 }
 
 // ours reports whether a client or publisher is one of this system's.
