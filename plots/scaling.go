@@ -91,13 +91,22 @@ func Scaling(s ScaleEvents) *Figure {
 	return f
 }
 
-// title says what the first and the last series show.
+// title says what share each system moved.
 func (s *ScaleEvents) title() string {
-	var parts []string
-	for _, e := range s.Series {
-		parts = append(parts, fmt.Sprintf("%s moves %.0f %%", e.Name, 100*e.Moved[0]))
+	text := ""
+	for i, e := range s.Series {
+		name := e.Name
+		switch {
+		case i > 0:
+			text += ", " + name
+		case name != "":
+			text += strings.ToUpper(name[:1]) + name[1:] + " moves"
+		default:
+			text += "It moves"
+		}
+		text += fmt.Sprintf(" %.0f %%", 100*e.Moved[0])
 	}
-	return strings.ToUpper(parts[0][:1]) + strings.Join(parts, ", ")[1:] + " of the clients when a server comes"
+	return text + " of the clients when a server comes"
 }
 
 // moments are vertical lines with their names beside them.

@@ -41,7 +41,7 @@ func TestScaling(t *testing.T) {
 	figures := s.Figures(res.History)
 	require.Len(t, figures, 1)
 	require.Empty(t, figures[0].Figure.Problem())
-	require.Equal(t, "Modulo moves 82 %, consistent moves 27 % of the clients when a server comes", figures[0].Figure.Title())
+	require.Equal(t, "Modulo moves 82 %, consistent 27 % of the clients when a server comes", figures[0].Figure.Title())
 	const golden = "testdata/scaling.png"
 	var drawn bytes.Buffer
 	require.NoError(t, figures[0].Figure.WritePNG(&drawn))

@@ -11,6 +11,9 @@
 //     store for the store.
 //   - redis: a stream per room keeps history, Redis pub/sub carries live messages. See [Redis].
 //
+// [NewRing] makes one that needs more than a broker's address: a room belongs to one edge, which a source
+// delivers to. See [Ring] and [Controller], and packages source and coord.
+//
 // # Determinism
 //
 // The package runs on real sockets and in a testing/synctest bubble alike. Time and randomness come
@@ -21,6 +24,9 @@
 // the same host can still go either way.
 //
 // # Limitations
+//
+// Of two strategies of one node that dial one address at the same instant, the scheduler decides who is
+// first. Ring keeps its own connections apart, but not those of two rings.
 //
 // A broker that loses the end of a room's log and keeps its epoch, as an asynchronous replica does
 // when it takes over, is noticed (and announced as a gap) only if a reader was ahead of it. IDs are

@@ -102,3 +102,24 @@ func FuzzDecodeResults(f *testing.F) {
 		}
 	})
 }
+
+// Whatever comes on a source's stream: no panic, and what is accepted is a message at a position.
+func FuzzDecodeDelivery(f *testing.F) {
+	f.Add([]byte(`{"room":"r","epoch":"e","record":{"seq":1,"id":"a","body":"AP8="}}`))
+	f.Add([]byte(`{}`))
+	f.Add([]byte(`{"room":"r","epoch":"e"}`))
+	f.Add([]byte(`{"room":"r","epoch":"!","record":{"seq":1,"id":"a"}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d, err := wire.DecodeDelivery(b)
+		if err != nil || d.Room == "" {
+			return
+		}
+		require.NotEmpty(t, d.Epoch)
+		require.NotZero(t, d.Record.Seq)
+		text, err := json.Marshal(d)
+		require.NoError(t, err)
+		again, err := wire.DecodeDelivery(text)
+		require.NoError(t, err)
+		require.Equal(t, d.Record.ID, again.Record.ID)
+	})
+}
