@@ -29,6 +29,11 @@ type Scaling struct {
 	Rate float64
 	// Transport is what clients use; "mix" gives every other one WebSocket and SSE.
 	Transport string
+	// Find is how clients find their room's edge: "redirect" by asking any, "lookup" by asking a central
+	// service each time, "mapping" by asking that for the whole mapping and keeping it. Lookup is how long
+	// the service is busy with each request.
+	Find   string
+	Lookup time.Duration
 	// Latency and Jitter are those of the links between clients and data centre, one way.
 	Latency, Jitter time.Duration
 	// MovePace is the time from one room that an edge moves to its next.
@@ -47,13 +52,20 @@ type Scaling struct {
 func NewScaling() *Scaling {
 	return &Scaling{
 		Placement: compare, VirtualNodes: 200, Clients: 120, Rooms: 60, Publishers: 2, Edges: 4, Rate: 20,
-		Transport: "mix", Latency: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, MovePace: 200 * time.Millisecond,
+		Transport: "mix", Find: findRedirect, Lookup: time.Millisecond, Latency: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, MovePace: 200 * time.Millisecond,
 		Fidelity: netsim.Stream.String(), Duration: 40 * time.Second,
 	}
 }
 
 // compare is the placement that stands for two.
 const compare = "compare"
+
+// How clients find their room's edge.
+const (
+	findRedirect = "redirect"
+	findLookup   = "lookup"
+	findMapping  = "mapping"
+)
 
 // Name implements [Scenario].
 func (*Scaling) Name() string { return "scaling" }
@@ -78,6 +90,8 @@ func (s *Scaling) Params() []Param {
 		{"edges", "endpoint servers, before one more comes", intValue{&s.Edges, 1, 30, "servers"}},
 		{"rate", "messages posted by each publisher", floatValue{&s.Rate, 0.1, 1000, "messages/s"}},
 		{"transport", "what clients use; mix is half WebSocket, half SSE", choiceValue{&s.Transport, append([]string{"mix"}, hop1.Transports()...)}},
+		{"find", "how clients find their room's edge", choiceValue{&s.Find, []string{findRedirect, findLookup, findMapping}}},
+		{"lookup", "how long the central lookup is busy with each request", durationValue{&s.Lookup, 0, time.Second}},
 		{"latency", "one-way delay between clients and data centre", durationValue{&s.Latency, 0, 5 * time.Second}},
 		{"jitter", "how much that delay varies, each way; at most latency", durationValue{&s.Jitter, 0, 5 * time.Second}},
 		{"pace", "time from one room that an edge moves to its next", durationValue{&s.MovePace, time.Millisecond, time.Minute}},

@@ -34,6 +34,7 @@ type ScalingSystem struct {
 	rooms  map[string]model.Cursor // the last position known to be in a room's log
 	places map[string]place        // of each client that has connected
 	source *ringsource.Source      // in its present life
+	lookup *hop2.Lookup            // in its present life; nil if there is none
 	steps  []string                // of the dance, as the controllers took them
 	moving bool                    // according to the last of them
 	rings  map[string]*hop2.Ring   // by edge, in its present life
@@ -54,7 +55,11 @@ func (sys *ScalingSystem) build(w *sim.World) {
 	sys.rings, sys.coords = map[string]*hop2.Ring{}, map[string]*coord.Node{}
 	kind := string(sys.kind)
 	outside := netsim.Link{Latency: s.Latency, Jitter: s.Jitter}
-	w.Link(kind+"-client-*|"+kind+"-publisher-*", kind+"-lb|"+kind+"-edge-*", outside)
+	inner := kind + "-lb|" + kind + "-edge-*"
+	if s.Find != findRedirect {
+		inner += "|" + kind + "-lookup"
+	}
+	w.Link(kind+"-client-*|"+kind+"-publisher-*", inner, outside)
 
 	for i := range coordinators {
 		d := disk.New()
@@ -63,6 +68,9 @@ func (sys *ScalingSystem) build(w *sim.World) {
 	d := disk.New()
 	w.Node(kind+"-source", func(ctx context.Context, n *sim.Node) error { return sys.serveSource(ctx, n, d) })
 	w.Node(kind+"-controller", sys.control)
+	if s.Find != findRedirect {
+		w.Node(kind+"-lookup", sys.serveLookup)
+	}
 	backends := make([]string, s.Edges+1)
 	for i := range backends {
 		w.Node(sys.edgeName(i), func(ctx context.Context, n *sim.Node) error {
@@ -199,6 +207,39 @@ func (sys *ScalingSystem) control(ctx context.Context, n *sim.Node) error {
 	return nil
 }
 
+func (sys *ScalingSystem) serveLookup(ctx context.Context, n *sim.Node) error {
+	client, err := sys.coordClient(n)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	lookup, err := hop2.NewLookup(client, sys.scaling.Lookup)
+	if err != nil {
+		return err
+	}
+	sys.mu.Lock()
+	sys.lookup = lookup
+	sys.mu.Unlock()
+	following := make(chan error, 1)
+	go func() { following <- lookup.Run(ctx) }()
+	err = n.Serve(ctx, ":80", lookup.Handler())
+	if end := <-following; ctx.Err() == nil {
+		err = errors.Join(err, end)
+	}
+	return err
+}
+
+// Lookups is how often the central lookup was asked, in its present life.
+func (sys *ScalingSystem) Lookups() int {
+	sys.mu.Lock()
+	lookup := sys.lookup
+	sys.mu.Unlock()
+	if lookup == nil {
+		return 0
+	}
+	return lookup.Asked()
+}
+
 // checkEvery is how long an edge believes a silence. It is longer than rooms take to move, so that a message
 // that the source does not deliver is not found by chance.
 const checkEvery = time.Minute
@@ -272,6 +313,11 @@ func (sys *ScalingSystem) subscribe(ctx context.Context, n *sim.Node, i int) err
 	cfg := hop1.ClientConfig{
 		Name: n.Name(), Room: sys.room(i / 2 % s.Rooms), BaseURL: "http://" + string(sys.kind) + "-lb", Transport: transport,
 		HTTP: n.HTTPClient(), Rand: luck, Backoff: hop1.Backoff{Max: time.Second}, Observe: func(e model.Event) { sys.observe(n, e) },
+	}
+	if s.Find != findRedirect {
+		cfg.HTTP.Transport = &hop2.Locator{
+			Base: cfg.HTTP.Transport, Lookup: "http://" + string(sys.kind) + "-lookup", Keep: s.Find == findMapping,
+		}
 	}
 	if s.mutant == string(hop1.NoResume) {
 		cfg.Mutant = hop1.NoResume

@@ -74,6 +74,50 @@ func TestScalingVariants(t *testing.T) {
 	}
 }
 
+// Goal: clients find their edge by redirection, which costs two round trips, by a central lookup, which is a
+// bottleneck if it is slow, or by a mapping that they keep, which spares both.
+func TestScalingFind(t *testing.T) {
+	type run struct {
+		connected          time.Duration // mean of the clients' first connections
+		redirects, lookups int
+	}
+	try := func(change func(*scenarios.Scaling)) run {
+		s := smallScaling()
+		s.Jitter = 0
+		change(s)
+		require.NoError(t, s.Validate())
+		var sys *scenarios.ScalingSystem
+		res := sim.Run(t, sim.Config{Seed: 4, Fidelity: netsim.Stream, DropTrace: true}, func(w *sim.World) error {
+			sys = s.Build(w)[0]
+			s.Finish(w)
+			w.Check(s.Properties()...)
+			return nil
+		})
+		require.True(t, res.Ok(), "%s", res.Banner(nil, ""))
+		first, sum := map[string]bool{}, time.Duration(0)
+		for _, e := range res.History.Events {
+			if e.Kind == model.Connected && !first[e.Node] {
+				first[e.Node] = true
+				sum += e.Time
+			}
+		}
+		return run{sum / time.Duration(len(first)), sys.Edges().Redirects, sys.Lookups()}
+	}
+	one := try(func(s *scenarios.Scaling) { s.Edges, s.Rooms = 1, 6 })
+	redirect := try(func(s *scenarios.Scaling) {})
+	// Two thirds of the clients come to another's edge, and make a connection and a request, 40 ms each, more.
+	require.InDelta(t, 80*2/3, (redirect.connected - one.connected).Milliseconds(), 25)
+	require.Positive(t, redirect.redirects)
+	require.Zero(t, redirect.lookups)
+	lookup := try(func(s *scenarios.Scaling) { s.Find = "lookup" })
+	require.Less(t, lookup.redirects, redirect.redirects/3, "but for those who ask while rooms move")
+	require.Greater(t, lookup.lookups, 24)
+	mapping := try(func(s *scenarios.Scaling) { s.Find = "mapping" })
+	require.Positive(t, mapping.lookups)
+	slow := try(func(s *scenarios.Scaling) { s.Find, s.Lookup = "lookup", 60*time.Millisecond })
+	require.Greater(t, slow.connected-lookup.connected, 200*time.Millisecond, "24 clients in a second, 60 ms each: they queue")
+}
+
 // Goal: each mutant is caught, by the property that it is meant for.
 func TestScalingMutants(t *testing.T) {
 	seeds := uint64(2)

@@ -251,3 +251,24 @@ func FuzzReadView(f *testing.F) {
 		require.NoError(t, again.Validate())
 	})
 }
+
+// Whatever a lookup answers: no panic, and never a room without an edge.
+func FuzzDecodeRing(f *testing.F) {
+	tr := must(f)(model.NewTransition(modulo("a", "b")))
+	b, err := json.Marshal(registryOf(f, &tr, "1", "a", "b"))
+	require.NoError(f, err)
+	f.Add(b)
+	f.Add([]byte(`[]`))
+	f.Add([]byte(`[{"key":"ring/assignment","value":"{}"}]`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v, err := decodeRing(b)
+		if err != nil {
+			return
+		}
+		owner, known := v.home("room")
+		require.True(t, known)
+		if u, err := parseEdge(v.edges[owner]); err == nil {
+			require.NotEmpty(t, u.Host)
+		}
+	})
+}
