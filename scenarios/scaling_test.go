@@ -64,6 +64,9 @@ func TestScalingVariants(t *testing.T) {
 		"from one edge":   func(s *scenarios.Scaling) { s.Edges, s.Rooms = 1, 6 },
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "consistent" {
+				t.Skip("its like is tested")
+			}
 			s := smallScaling()
 			change(s)
 			require.NoError(t, s.Validate())
@@ -77,6 +80,9 @@ func TestScalingVariants(t *testing.T) {
 // Goal: clients find their edge by redirection, which costs two round trips, by a central lookup, which is a
 // bottleneck if it is slow, or by a mapping that they keep, which spares both.
 func TestScalingFind(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes five runs")
+	}
 	type run struct {
 		connected          time.Duration // mean of the clients' first connections
 		redirects, lookups int
@@ -120,13 +126,12 @@ func TestScalingFind(t *testing.T) {
 
 // Goal: each mutant is caught, by the property that it is meant for.
 func TestScalingMutants(t *testing.T) {
-	seeds := uint64(2)
 	if testing.Short() {
-		seeds = 1
+		t.Skip("it takes six runs")
 	}
 	for _, m := range scenarios.NewScaling().Mutants() {
 		t.Run(m.Name, func(t *testing.T) {
-			for seed := range seeds {
+			for seed := range uint64(2) {
 				s := smallScaling()
 				s.Rate, s.MovePace = 15, 800*time.Millisecond
 				require.NoError(t, s.Mutate(m.Name))
@@ -150,7 +155,7 @@ func TestScalingReproduces(t *testing.T) {
 		repeat = 2
 	}
 	s := smallScaling()
-	s.Duration = 30 * time.Second
+	s.Clients, s.Duration = 12, 30*time.Second
 	require.NoError(t, s.Validate())
 	res := sim.Run(t, sim.Config{Seed: 11, Repeat: repeat, Fidelity: netsim.Stream}, s.Run)
 	require.NoError(t, res.Err)
@@ -172,6 +177,7 @@ func TestScalingFaults(t *testing.T) {
 		judge  func(t *testing.T, sys *scenarios.ScalingSystem)
 	}{
 		"an old owner dies": {
+			slow: true,
 			strike: func(w world) {
 				w.Inflict(sim.Crash("modulo-edge-1"))
 				w.At(w.middle+12*time.Second, sim.Restart("modulo-edge-1"))
@@ -220,6 +226,7 @@ func TestScalingFaults(t *testing.T) {
 			bites: []string{"crash"},
 		},
 		"an old owner is cut off from the coordinators": {
+			slow: true,
 			strike: func(w world) {
 				w.Inflict(netsim.Partition("modulo-edge-2", "modulo-coord-*"))
 				w.At(w.middle+9*time.Second, netsim.Heal())
@@ -301,6 +308,9 @@ func TestScalingProperties(t *testing.T) {
 	}
 	require.Equal(t, model.Unknown, s.Prompt().Check(nil).Outcome)
 
+	if testing.Short() {
+		return
+	}
 	// Movement rejects a run of one rule that is judged by another.
 	s = smallScaling()
 	report, res := scenarios.Execute(t, s, "", sim.Config{Seed: 3, DropTrace: true})

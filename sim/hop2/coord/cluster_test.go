@@ -232,7 +232,7 @@ func workload(w *sim.World, h *history, clients int, end time.Duration) {
 func TestLinearizable(t *testing.T) {
 	seeds := uint64(6)
 	if testing.Short() {
-		seeds = 2
+		seeds = 1
 	}
 	for seed := range seeds {
 		var h history
@@ -268,7 +268,11 @@ func TestLinearizable(t *testing.T) {
 
 // Goal: a node that answers reads from what it knows is caught: it is cut off, and its readers see the past.
 func TestStaleReadsAreCaught(t *testing.T) {
-	for seed := range uint64(3) {
+	seeds := uint64(3)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		var h history
 		res := sim.Run(t, sim.Config{Seed: seed, DropTrace: true}, func(w *sim.World) error {
 			build(w, coord.StaleReads, 0)
