@@ -9,7 +9,8 @@
 // through every interleaving of a small system, for the protocols that no run can exhaust: the four-step
 // scaling dance and resuming. [Lamport], [Vector], [HLC] and [CausalBuffer] are the ways to order
 // messages. [Push], [Poll], [LongPoll] and [Fanout] are closed forms to compare the times of a run with, and
-// [WireCost] one for its bytes.
+// [WireCost] one for its bytes. [Placement] says which server owns what, and [Transition] how that changes
+// without a loss.
 //
 // Start with [Event], the unit of a history, then [Validate] and [Explore].
 //

@@ -40,6 +40,7 @@ func TestGolden(t *testing.T) {
 		{"cdf_outage", plots.DeliveryCDF(outage.history())},
 		{"cdf_calm", plots.DeliveryCDF(calm.history())},
 		{"cdf_transports", plots.DeliveryCDF(all.history())},
+		{"scaling", plots.Scaling(scaleEvents())},
 		{"empty", plots.DeliveryCDF(&model.History{})},
 	}
 	for _, tt := range tests {

@@ -36,7 +36,7 @@ func TestConfigErrors(t *testing.T) {
 		require.ErrorContains(t, err, c.want)
 	}
 	_, err := New("carrier pigeon", Config{Addr: "x:1"})
-	require.ErrorContains(t, err, `unknown strategy "carrier pigeon"; known are jetstream, kafka, nats, redis-pubsub, redis-streams`)
+	require.ErrorContains(t, err, `unknown strategy "carrier pigeon"; known are jetstream, kafka, nats, pull, redis-pubsub, redis-streams`)
 	for _, name := range Names() {
 		s, err := New(name, Config{Addr: "x:1"})
 		require.NoError(t, err)

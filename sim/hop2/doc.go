@@ -8,11 +8,16 @@
 //
 // Start with [New], which makes a strategy by name, and [PromisesOf], which tells what it promises:
 //
+//   - pull: subscriptions poll a store for what is newer than their cursors. See [Pull], and package
+//     store for the store.
 //   - redis-streams: a stream per room keeps history, Redis pub/sub carries live messages. See [Redis].
 //   - redis-pubsub: Redis pub/sub alone. What is missed is lost, and announced. See [Redis].
 //   - kafka: a partition per room, and rules by which its readers agree on IDs. See [Kafka].
 //   - nats: core NATS, with a sequencer ([RunSequencer]). What is missed is lost, and announced. See [NATS].
 //   - jetstream: a stream of NATS JetStream per room. See [JetStream].
+//
+// [NewRing] makes one that needs more than a broker's address: a room belongs to one edge, which a source
+// delivers to. See [Ring] and [Controller], and packages source and coord.
 //
 // # Determinism
 //
@@ -29,6 +34,9 @@
 // the package starts one goroutine, the clock that nats-server has for the process: a bubble must not.
 //
 // # Limitations
+//
+// Of two strategies of one node that dial one address at the same instant, the scheduler decides who is
+// first. Ring keeps its own connections apart, but not those of two rings.
 //
 // A broker that loses the end of a room's log and keeps its epoch, as an asynchronous replica does
 // when it takes over, is noticed (and announced as a gap) only if a reader was ahead of it. IDs are

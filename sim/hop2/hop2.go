@@ -113,6 +113,7 @@ var strategies = []struct {
 	{"jetstream", Promises{Resume: true, Durable: true}, func(c Config) (Strategy, error) { return NewJetStream(c) }},
 	{"kafka", Promises{Resume: true, Durable: true}, func(c Config) (Strategy, error) { return NewKafka(c) }},
 	{"nats", Promises{}, func(c Config) (Strategy, error) { return NewNATS(c) }},
+	{"pull", Promises{Resume: true, Durable: true}, func(c Config) (Strategy, error) { return NewPull(PullConfig{Config: c}) }},
 	{"redis-pubsub", Promises{}, func(c Config) (Strategy, error) { return NewRedisPubSub(c) }},
 	{"redis-streams", Promises{Resume: true, Durable: true}, func(c Config) (Strategy, error) { return NewRedisStreams(c) }},
 }

@@ -1,0 +1,238 @@
+package hop2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/sim/hop2/coord"
+)
+
+// RingConfig configures [NewRing]. Of Config, Addr is needed, the address of a source as package source
+// serves it; History, Remember and Namespace are the source's own business and not looked at.
+type RingConfig struct {
+	Config
+	// Name is the edge's, by which rooms are assigned to it. It must be unique, and is needed.
+	Name string
+	// Life tells the lives of an edge of that name apart: it must never have been used before. "" means a
+	// name drawn from Rand.
+	Life string
+	// URL is where clients reach the edge, such as "http://edge-1". "" means "http://" and Name.
+	URL string
+	// Coordinators are the addresses of the coordination service's nodes. They are needed.
+	Coordinators []string
+	// TTL is how long the edge is believed to live after its last sign of life. An edge that cannot reach
+	// the coordination service for as long takes itself for dead, and ends its subscriptions. 0 means 3 s.
+	TTL time.Duration
+	// MovePace is the time from one room that is moved elsewhere to the next. 0 means 100 ms.
+	MovePace time.Duration
+}
+
+func (c *RingConfig) validate() error {
+	if err := c.Config.validate(); err != nil {
+		return err
+	}
+	if _, err := model.NewTransition(model.Placement{Kind: model.Modulo, Members: []string{c.Name}}); err != nil {
+		return fmt.Errorf("hop2: Name: %w", err)
+	}
+	if len(c.Coordinators) == 0 {
+		return fieldError("Coordinators", "none", "the coordination service's nodes")
+	}
+	if c.URL == "" {
+		c.URL = "http://" + c.Name
+	}
+	if c.Life == "" {
+		c.Life = fmt.Sprintf("%016x", c.Rand.Uint64())
+	}
+	for _, f := range []struct {
+		name      string
+		value     *time.Duration
+		byDefault time.Duration
+	}{{"TTL", &c.TTL, 3 * time.Second}, {"MovePace", &c.MovePace, 100 * time.Millisecond}} {
+		if *f.value == 0 {
+			*f.value = f.byDefault
+		}
+		if *f.value < time.Millisecond {
+			return fieldError(f.name, *f.value, fmt.Sprintf("0 (meaning %v), or 1ms or more", f.byDefault))
+		}
+	}
+	return nil
+}
+
+// Ring is the strategy in which a room belongs to one edge. A source keeps the rooms' logs, and delivers each
+// message to the room's owner alone, as the assignment says that a coordination service keeps
+// ([model.Transition]). An edge refuses to subscribe to rooms of others; [Ring.Redirect] sends their clients
+// there.
+//
+// When the assignment changes, the edge waits until the source delivers to old and new owners, then ends its
+// subscriptions to the rooms that it loses, one every MovePace, and says so.
+//
+// Subscriptions are fed by the source's stream, and read the log whenever that may have had a hole: at the
+// beginning, after every reconnection, at a jump in the numbers, and after CheckEvery of silence.
+type Ring struct {
+	cfg RingConfig
+	log *Pull // appends to the log and reads it
+
+	ctx    context.Context // ends when the strategy is closed
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu      sync.Mutex // never held across anything that blocks
+	subs    map[string][]*ringSubscription
+	live    bool // the source delivers to this edge, on the present stream
+	view    ringView
+	latest  ringView      // what was heard last, though it may not count
+	since   uint64        // the revision from which on a view counts
+	changed chan struct{} // closed, and replaced, when live or view changes
+	stats   RingStats
+}
+
+// RingStats counts what a [Ring] has done.
+type RingStats struct {
+	// Streams is how many times the source's stream was opened, Delivered how many messages came on it.
+	Streams, Delivered int
+	// Strays is how many of these were for rooms that nobody here subscribes to.
+	Strays int
+	// Moved is how many rooms were ended because they belong to another edge, Fenced how often all were
+	// because the coordination service was out of reach.
+	Moved, Fenced int
+	// Redirects is how many clients were sent to another edge.
+	Redirects int
+}
+
+// MovedError says that a room belongs to another edge. It is an [ErrClosed].
+type MovedError struct {
+	Room, Owner string
+}
+
+func (e *MovedError) Error() string { return fmt.Sprintf("room %s belongs to %s", e.Room, e.Owner) }
+
+// Unwrap makes it an ErrClosed.
+func (e *MovedError) Unwrap() error { return ErrClosed }
+
+// NewRing makes an edge's end of the ring. It does not wait for anybody.
+func NewRing(cfg RingConfig) (*Ring, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	log, err := NewPull(PullConfig{Config: cfg.Config})
+	if err != nil {
+		return nil, err
+	}
+	r := &Ring{cfg: cfg, log: log, subs: map[string][]*ringSubscription{}, changed: make(chan struct{})}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	var clients [3]*coord.Client
+	for i, purpose := range []string{"watch", "lease", "move"} {
+		clients[i], err = coord.NewClient(coord.ClientConfig{
+			Name: cfg.Name + "/" + cfg.Life + "/" + purpose, Nodes: cfg.Coordinators, Dial: cfg.Dial, Timeout: cfg.Timeout,
+			Pause: 2*cfg.RetryMin + r.apart(i),
+		})
+		if err != nil {
+			return nil, errors.Join(err, log.Close())
+		}
+	}
+	for i, task := range []func(*coord.Client){r.watch, r.stayAlive, r.move} {
+		r.tasks.Go(func() {
+			_ = log.pause(r.ctx, r.apart(i)) // it is the end
+			task(clients[i])
+			clients[i].Close()
+		})
+	}
+	r.tasks.Go(r.listen)
+	return r, nil
+}
+
+// apart keeps the i-th of what dials the same address from doing so at the same instant as another, where the
+// scheduler would decide who is first.
+func (*Ring) apart(i int) time.Duration { return time.Duration(i) * gatherFor }
+
+// Close ends everything that was started. It does not wait for rooms to be moved; see [Ring.Leave].
+func (r *Ring) Close() error {
+	r.cancel()
+	r.tasks.Wait()
+	return r.log.Close()
+}
+
+// Stats gives a copy of the counters.
+func (r *Ring) Stats() RingStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}
+
+// Publish appends m to its room's log, which any edge may.
+func (r *Ring) Publish(ctx context.Context, m model.Message) (model.Cursor, error) {
+	return r.log.Publish(ctx, m)
+}
+
+// Subscribe gives a room's log from a cursor. For a room of another edge it fails with a *MovedError.
+func (r *Ring) Subscribe(ctx context.Context, room string, from model.Cursor) (Subscription, error) {
+	if err := checkRoom(room); err != nil {
+		return nil, fmt.Errorf("hop2 ring: subscribe: %w", err)
+	}
+	// Live messages first, history second: in the other order, what is published in between is lost.
+	s := r.join(room)
+	err := r.awaitLive(ctx, s)
+	if err == nil {
+		err = s.begin(ctx, from)
+	}
+	if err != nil {
+		s.Unsubscribe()
+		return nil, fmt.Errorf("hop2 ring: subscribe to room %s: %w", room, err)
+	}
+	return s, nil
+}
+
+// join adds a subscription to a room, which from now on collects live messages.
+func (r *Ring) join(room string) *ringSubscription {
+	s := &ringSubscription{r: r, room: room, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.subs[room] = append(r.subs[room], s)
+	return s
+}
+
+// leave removes a subscription.
+func (r *Ring) leave(s *ringSubscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	subs := slices.DeleteFunc(r.subs[s.room], func(o *ringSubscription) bool { return o == s })
+	if r.subs[s.room] = subs; len(subs) == 0 {
+		delete(r.subs, s.room)
+	}
+}
+
+// awaitLive waits until the source sends the room's messages to this edge.
+func (r *Ring) awaitLive(ctx context.Context, s *ringSubscription) error {
+	for {
+		r.mu.Lock()
+		view, live, changed := r.view, r.live, r.changed
+		r.mu.Unlock()
+		if owner, known := view.home(s.room); known && live {
+			if owner != r.cfg.Name {
+				return &MovedError{s.room, owner}
+			}
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-r.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w (assignment known: %t, source reached: %t)", ErrUnavailable, ctx.Err(), view.assignment != nil, live)
+		}
+	}
+}
+
+// change makes a change under the lock, and wakes those who wait for one.
+func (r *Ring) change(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+	close(r.changed)
+	r.changed = make(chan struct{})
+}

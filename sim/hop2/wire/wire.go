@@ -1,0 +1,228 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/twohop/twohop/model"
+)
+
+// The limits of one request.
+const (
+	// MaxOps is how many operations a batch has at most.
+	MaxOps = 256
+	// MaxLimit is how many messages a read can ask for.
+	MaxLimit = 1000
+	// MaxBytes is the greatest size of a request or reply.
+	MaxBytes = 64 << 20
+)
+
+// Batch is operations that are done one after the other, and become safe together.
+type Batch struct {
+	Ops []Op `json:"ops"`
+}
+
+// Op is one operation: either Append or Read is set.
+type Op struct {
+	Append *Append `json:"append,omitempty"`
+	Read   *Read   `json:"read,omitempty"`
+}
+
+// Append appends a message to its room's log, unless one with its ID is there or was.
+type Append struct {
+	Room      string `json:"room"`
+	ID        string `json:"id"`
+	Publisher string `json:"publisher,omitempty"`
+	Body      []byte `json:"body,omitempty"`
+}
+
+// Message is the message to be appended; it has no Seq.
+func (a *Append) Message() model.Message {
+	return model.Message{Room: a.Room, ID: a.ID, Publisher: a.Publisher, Body: a.Body}
+}
+
+// Read asks for a page of a room's log.
+type Read struct {
+	Room string `json:"room"`
+	// From is the position to read after, in text ([model.Cursor.String]); "" asks for no messages, only
+	// for where the log ends.
+	From string `json:"from,omitempty"`
+	// Limit is how many messages to give at most, 1 to MaxLimit.
+	Limit int `json:"limit"`
+}
+
+// Results are those of a batch.
+type Results struct {
+	Results []Result `json:"results"`
+}
+
+// Result is that of one operation: Cursor of an append, Page of a read, or Error.
+type Result struct {
+	Cursor string `json:"cursor,omitempty"`
+	Page   *Page  `json:"page,omitempty"`
+	// Error says why the operation cannot be done; trying again would not help.
+	Error string `json:"error,omitempty"`
+}
+
+// Page is some of a room's log.
+type Page struct {
+	Epoch string `json:"epoch"`
+	// First is the Seq of the oldest message kept, Last of the newest; an empty log has First = Last+1.
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
+	// Records are in order of Seq. They begin after the position asked for, or, if the log does not have
+	// that any more or it is of another epoch, at First.
+	Records []Record `json:"records,omitempty"`
+}
+
+// Record is a message in its log.
+type Record struct {
+	Seq       uint64 `json:"seq"`
+	ID        string `json:"id"`
+	Publisher string `json:"publisher,omitempty"`
+	Body      []byte `json:"body,omitempty"`
+}
+
+// Message is the message that a record of a room holds.
+func (r *Record) Message(room string) model.Message {
+	return model.Message{Room: room, Seq: r.Seq, ID: r.ID, Publisher: r.Publisher, Body: r.Body}
+}
+
+// Check reports whether the operation can be one.
+func (o *Op) Check() error {
+	switch {
+	case (o.Append == nil) == (o.Read == nil):
+		return errors.New("operation: want either append or read")
+	case o.Append != nil:
+		return model.CheckMessage(o.Append.Message())
+	}
+	if err := model.CheckRoom(o.Read.Room); err != nil {
+		return err
+	}
+	if _, err := model.ParseCursor(o.Read.From); err != nil {
+		return err
+	}
+	if o.Read.Limit < 1 || o.Read.Limit > MaxLimit {
+		return fmt.Errorf("limit: %d; want 1 to %d", o.Read.Limit, MaxLimit)
+	}
+	return nil
+}
+
+// DecodeBatch reads a request. Its operations are not checked: what is wrong with one is its result's
+// business.
+func DecodeBatch(b []byte) ([]Op, error) {
+	var batch Batch
+	if err := decode(b, &batch); err != nil {
+		return nil, fmt.Errorf("batch: %w", err)
+	}
+	if len(batch.Ops) == 0 || len(batch.Ops) > MaxOps {
+		return nil, fmt.Errorf("batch: it has %d operations; want 1 to %d", len(batch.Ops), MaxOps)
+	}
+	return batch.Ops, nil
+}
+
+// DecodeResults reads the reply to operations, and checks it against them.
+func DecodeResults(b []byte, ops []Op) ([]Result, error) {
+	var r Results
+	if err := decode(b, &r); err != nil {
+		return nil, fmt.Errorf("results: %w", err)
+	}
+	if len(r.Results) != len(ops) {
+		return nil, fmt.Errorf("results: there are %d for %d operations", len(r.Results), len(ops))
+	}
+	for i := range r.Results {
+		if err := r.Results[i].check(&ops[i]); err != nil {
+			return nil, fmt.Errorf("results: number %d: %w", i+1, err)
+		}
+	}
+	return r.Results, nil
+}
+
+func (r *Result) check(op *Op) error {
+	switch {
+	case r.Error != "":
+		return nil
+	case op.Append != nil:
+		at, err := model.ParseCursor(r.Cursor)
+		if err == nil && at.Seq == 0 {
+			err = fmt.Errorf("cursor %.80q is no message's position", r.Cursor)
+		}
+		return err
+	case r.Page == nil:
+		return errors.New("a read has no page")
+	}
+	return r.Page.check(op.Read)
+}
+
+// check holds a page to what its fields say of themselves. What is missing in it is not looked at: that
+// makes a gap.
+func (p *Page) check(asked *Read) error {
+	if at := (model.Cursor{Epoch: p.Epoch, Seq: p.Last}); at.Epoch == "" || at.Seq+1 == 0 {
+		return fmt.Errorf("page: position %v", at)
+	} else if _, err := model.ParseCursor(at.String()); err != nil {
+		return fmt.Errorf("page: %w", err)
+	}
+	if p.First == 0 || p.First > p.Last+1 {
+		return fmt.Errorf("page: the oldest message is %d of a log that ends at %d", p.First, p.Last)
+	}
+	last := uint64(0)
+	for i := range p.Records {
+		r := &p.Records[i]
+		if r.Seq <= last || r.Seq > p.Last {
+			return fmt.Errorf("page: record %d after %d, in a log that ends at %d", r.Seq, last, p.Last)
+		}
+		if err := model.CheckMessage(r.Message(asked.Room)); err != nil {
+			return fmt.Errorf("page: record %d: %w", r.Seq, err)
+		}
+		last = r.Seq
+	}
+	return nil
+}
+
+// decode reads one JSON value of known fields, and nothing after it.
+func decode(b []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is something after the JSON value")
+	}
+	return nil
+}
+
+// MaxLine is the greatest length of a line of a source's stream, in bytes.
+const MaxLine = 2 << 20
+
+// Delivery is a line of the stream on which a source delivers to an edge: a message that was appended, or,
+// without a Room, a sign of life.
+type Delivery struct {
+	Room   string  `json:"room,omitempty"`
+	Epoch  string  `json:"epoch,omitempty"`
+	Record *Record `json:"record,omitempty"`
+}
+
+// DecodeDelivery reads a line and checks it.
+func DecodeDelivery(b []byte) (*Delivery, error) {
+	d := &Delivery{}
+	if err := decode(b, d); err != nil {
+		return nil, fmt.Errorf("delivery: %w", err)
+	}
+	if d.Room == "" {
+		return d, nil
+	}
+	if d.Record == nil || d.Record.Seq == 0 || d.Epoch == "" {
+		return nil, fmt.Errorf("delivery to room %.80q: no message, or no position", d.Room)
+	}
+	if _, err := model.ParseCursor(model.Cursor{Epoch: d.Epoch, Seq: d.Record.Seq}.String()); err != nil {
+		return nil, fmt.Errorf("delivery: %w", err)
+	}
+	if err := model.CheckMessage(d.Record.Message(d.Room)); err != nil {
+		return nil, fmt.Errorf("delivery: %w", err)
+	}
+	return d, nil
+}
