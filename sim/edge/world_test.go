@@ -34,7 +34,7 @@ func guardedWorld(w *sim.World) error {
 		return hop2.ServeRedis(ctx, l, store)
 	})
 	w.Node("edge", func(ctx context.Context, n *sim.Node) error {
-		strategy, err := hop2.New("redis", hop2.Config{Addr: "redis:6379", Dial: n.DialContext, Rand: n.Rand("hop 2")})
+		strategy, err := hop2.New("redis-streams", hop2.Config{Addr: "redis:6379", Dial: n.DialContext, Rand: n.Rand("hop 2")})
 		if err != nil {
 			return err
 		}

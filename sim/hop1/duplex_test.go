@@ -84,7 +84,7 @@ func (s *system) joinClient(t *testing.T, change func(*ClientConfig)) *Client {
 	cfg := ClientConfig{
 		Name: "c1", Room: "r", BaseURL: s.url, Transport: "ws", HTTP: s.http,
 		Backoff: Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond},
-		Rand:    rand.New(rand.NewPCG(1, 2)), Observe: s.rec.observe,
+		Rand:    rand.New(rand.NewPCG(1, 2)), Observe: s.rec.observe, WebRTC: webrtcOn(t),
 	}
 	if change != nil {
 		change(&cfg)
@@ -363,6 +363,7 @@ func TestSlowBrokerBlocksNothing(t *testing.T) {
 		require.Contains(t, <-heard, fmt.Sprintf(`"id":"m%d","status":503`, publishWindow+1))
 		b.feed.publish(1)
 		require.Contains(t, <-heard, `"type":"message","cursor":"e1:1"`)
+		synctest.Wait() // a ping that came while the message was being written would get no pong
 		require.NoError(t, k.conn.Ping(t.Context()))
 		b.set(func() { b.hold = nil })
 		close(hold)

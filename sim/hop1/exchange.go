@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/http/httptrace"
@@ -250,6 +251,7 @@ func (x *exchange) do(rq request) (*http.Response, error) {
 		return nil, err
 	}
 	req.Close = rq.close
+	maps.Copy(req.Header, x.cfg.Header)
 	req.Header.Set("Accept", lineType)
 	if rq.tag != "" {
 		req.Header.Set("If-None-Match", rq.tag)

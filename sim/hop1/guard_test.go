@@ -22,7 +22,7 @@ import (
 
 // guarded serves a feed behind a guard.
 func guarded(t *testing.T, feed Feed, g Guard) http.Handler {
-	h, err := Handler(ServerConfig{Feed: feed, Name: "edge-1", RetryHint: 1500 * time.Millisecond, Guard: g})
+	h, err := Handler(ServerConfig{Feed: feed, Name: "edge-1", RetryHint: 1500 * time.Millisecond, Guard: g, WebRTC: webrtcOn(t)})
 	require.NoError(t, err)
 	return h
 }
@@ -141,7 +141,7 @@ func TestDeniedClientWaits(t *testing.T) {
 		}}))
 		rec := newRecorder()
 		cfg := ClientConfig{
-			Name: "c1", Room: "r", BaseURL: w.url, Transport: tr, HTTP: w.client, Observe: rec.observe,
+			Name: "c1", Room: "r", BaseURL: w.url, Transport: tr, HTTP: w.client, Observe: rec.observe, WebRTC: webrtcOn(t),
 			Backoff: Backoff{Min: time.Millisecond, Max: 5 * time.Second}, Rand: rand.New(rand.NewPCG(1, 2)),
 		}
 		c, err := NewClient(cfg)
@@ -166,6 +166,7 @@ func TestDeniedClientWaits(t *testing.T) {
 		cfg.StopWhenDenied = true
 		c, err = NewClient(cfg)
 		require.NoError(t, err)
+		synctest.Wait() // the server is done with whoever has left
 		before := asked.Load()
 		require.ErrorIs(t, c.Run(t.Context()), ErrUnauthorized)
 		require.Equal(t, int64(1), asked.Load()-before)

@@ -157,7 +157,7 @@ type webrtcStream struct {
 }
 
 func dialWebRTC(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream, error) {
-	conn, resp, err := websocket.Dial(ctx, cfg.roomURL("webrtc", from), &websocket.DialOptions{HTTPClient: cfg.HTTP})
+	conn, resp, err := websocket.Dial(ctx, cfg.roomURL("webrtc", from), &websocket.DialOptions{HTTPClient: cfg.HTTP, HTTPHeader: cfg.Header})
 	if err != nil {
 		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
 			return nil, refusal(resp)

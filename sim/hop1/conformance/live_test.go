@@ -84,7 +84,7 @@ func startLive(t *testing.T, idle time.Duration, history int) *liveSystem {
 
 // start starts an edge, on a port of its own in each life.
 func (sys *liveSystem) start(name string) {
-	strategy, err := hop2.New("redis", hop2.Config{Addr: sys.broker, History: sys.history, CheckEvery: 200 * time.Millisecond})
+	strategy, err := hop2.New("redis-streams", hop2.Config{Addr: sys.broker, History: sys.history, CheckEvery: 200 * time.Millisecond})
 	require.NoError(sys.t, err)
 	server, err := edge.New(edge.Config{
 		Name: name, Strategy: strategy, QueueLimit: 8, History: 8,

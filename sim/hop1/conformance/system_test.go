@@ -189,7 +189,7 @@ func build(w *sim.World, p *plan) *system {
 
 // edge is an endpoint server's program. Told to stop, it drains.
 func (sys *system) edge(ctx context.Context, n *sim.Node) error {
-	strategy, err := hop2.New("redis", hop2.Config{
+	strategy, err := hop2.New("redis-streams", hop2.Config{
 		Addr: "redis:6379", Dial: n.DialContext, Rand: n.Rand("hop 2"), History: sys.history,
 	})
 	if err != nil {
