@@ -8,6 +8,7 @@ import (
 
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/netsim/pionnet"
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/hop1"
 )
@@ -49,7 +50,7 @@ func (l *lab) client(name string, away, wait time.Duration, cfg hop1.ClientConfi
 	l.w.Link(name, "edge", netsim.Link{Latency: away})
 	l.w.Node(name, func(ctx context.Context, n *sim.Node) error {
 		cfg.Name, cfg.BaseURL, cfg.HTTP, cfg.Rand = n.Name(), "http://edge", n.Metered(n.HTTPClient()), n.Rand("client")
-		cfg.Observe = func(e model.Event) { l.observe(n, e) }
+		cfg.Observe, cfg.WebRTC = func(e model.Event) { l.observe(n, e) }, &hop1.WebRTC{Net: pionnet.New(n)}
 		client, err := hop1.NewClient(cfg)
 		if err != nil {
 			return err

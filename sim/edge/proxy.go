@@ -97,7 +97,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer x.timer.Stop()
 	}
 	if p.cfg.Buffer > 0 {
-		held := &heldResponse{ResponseWriter: w, limit: p.cfg.Buffer}
+		held := &heldResponse{ResponseWriter: w, limit: p.cfg.Buffer, all: p.cfg.BufferAll}
 		defer held.release()
 		w = held
 	}

@@ -31,8 +31,10 @@ type ProxyConfig struct {
 	NoUpgrade bool
 	// Buffer, unless 0, is how many bytes of a response are held back until there are more, or the
 	// response has ended (nginx's proxy_buffering, of 4 or 8 KiB at first). A server's response header
-	// "X-Accel-Buffering: no" lets that response through at once. At most 16 MiB.
-	Buffer int
+	// "X-Accel-Buffering: no", which [hop1] sends with event streams, lets that response through at once,
+	// unless BufferAll: few proxies but nginx know it. At most 16 MiB.
+	Buffer    int
+	BufferAll bool
 	// IdleTimeout, unless 0, is how long an exchange may go without a byte from or to the backend
 	// (nginx's proxy_read_timeout and an AWS application load balancer's idle time-out, both 60 s unless set
 	// otherwise). Before the response has begun it is answered with 504, then it is cut.

@@ -119,10 +119,11 @@ type heldResponse struct {
 	limit int
 	held  []byte
 	open  bool // the server asked not to be held back
+	all   bool // what the server asks for does not matter
 }
 
 func (h *heldResponse) WriteHeader(status int) {
-	h.open = h.open || h.Header().Get("X-Accel-Buffering") == "no"
+	h.open = h.open || !h.all && h.Header().Get("X-Accel-Buffering") == "no"
 	h.ResponseWriter.WriteHeader(status)
 }
 

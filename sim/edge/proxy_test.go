@@ -261,15 +261,17 @@ func TestProxyBuffering(t *testing.T) {
 	for _, c := range []struct {
 		path   string
 		buffer int
+		all    bool
 		comes  map[int]int // bytes in all, by the second
 	}{
-		{"/", 0, map[int]int{0: 300, 4: 1500, 9: 3000}},
-		{"/open", 1000, map[int]int{0: 300, 4: 1500, 9: 3000}},
-		{"/", 1000, map[int]int{0: 0, 2: 0, 3: 1200, 6: 1200, 7: 2400, 9: 2400, 10: 3000}},
-		{"/", 5000, map[int]int{0: 0, 9: 0, 10: 3000}},
+		{"/", 0, false, map[int]int{0: 300, 4: 1500, 9: 3000}},
+		{"/open", 1000, false, map[int]int{0: 300, 4: 1500, 9: 3000}},
+		{"/open", 1000, true, map[int]int{0: 0, 2: 0, 3: 1200, 6: 1200, 7: 2400, 9: 2400, 10: 3000}},
+		{"/", 1000, false, map[int]int{0: 0, 2: 0, 3: 1200, 6: 1200, 7: 2400, 9: 2400, 10: 3000}},
+		{"/", 5000, false, map[int]int{0: 0, 9: 0, 10: 3000}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			p := behind(t, &network{pipes: true}, func(cfg *ProxyConfig) { cfg.Buffer = c.buffer }, source)
+			p := behind(t, &network{pipes: true}, func(cfg *ProxyConfig) { cfg.Buffer, cfg.BufferAll = c.buffer, c.all }, source)
 			var came atomic.Int64
 			ended := make(chan struct{})
 			go func() {
