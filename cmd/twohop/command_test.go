@@ -72,6 +72,11 @@ func TestExitStatus(t *testing.T) {
 		{"no such faults", []string{"run", "chat", "--faults", "hevy"}, 2, `--faults: "hevy" is none of none, light, heavy`},
 		{"bad file of faults", []string{"run", "chat", "--faults", bad}, 2, "line 2, column 1: unknown fault"},
 		{"no faults there", []string{"run", "fidelity", "--faults", "light"}, 2, "the scenario fidelity has no faults to choose"},
+		{"model", []string{"model", "scaling"}, 0, ""},
+		{"model's mutant", []string{"model", "scaling", "--mutant", "no-dual"}, 1, ""},
+		{"unknown protocol", []string{"model", "gossip"}, 2, `explore: Protocol: "gossip"; want scaling or resume`},
+		{"unknown mutant of a model", []string{"model", "scaling", "--mutant", "x"}, 2, "Mutant"},
+		{"mutant of what", []string{"model", "--mutant", "no-dual"}, 2, "of which protocol?"},
 		{"bad capture", []string{"run", "chat", "--pcap", filepath.Join(file, "x")}, 2, "--pcap: "},
 		{"bad folder", []string{"run", "chat", "--out", filepath.Join(file, "x")}, 2, "--out: "},
 	} {
@@ -84,6 +89,15 @@ func TestExitStatus(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Goal: an exhaustive search prints how many states there are, and the story of a broken protocol.
+func TestModel(t *testing.T) {
+	_, stdout, _ := run(t, "model", "scaling")
+	require.Regexp(t, `scaling +Ok +\d{4,} +\d{4,} `, stdout)
+	require.Contains(t, stdout, "no-dual")
+	_, stdout, _ = run(t, "model", "scaling", "--mutant", "no-dual")
+	require.Contains(t, stdout, "so: client-1 never gets m1")
 }
 
 // Goal: a failure says how to see it again.

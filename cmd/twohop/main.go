@@ -9,6 +9,7 @@
 //	                and run's --seed, --set, --mutant, --faults, --fault, --json, --quiet
 //	twohop shrink FILE [--out FILE] [--time D]
 //	twohop replay FILE [--json]
+//	twohop model [PROTOCOL] [--mutant NAME] [--clients N] [--messages N] [--faults N]
 //
 // Its exit status is 0 if every property holds, 1 if one is violated, 2 after bad usage or input, and
 // 3 if the outcome is unknown or the run does not reproduce itself.
