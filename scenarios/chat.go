@@ -194,21 +194,12 @@ func (c *Chat) Run(w *sim.World) error {
 type ChatSystem struct {
 	chat   *Chat
 	source source
-
-	mu     sync.Mutex
-	rooms  map[string]model.Cursor // the last position known to be in a room's log
-	places map[string]place        // of each client that has connected
-}
-
-// place is how far a client has come in its room.
-type place struct {
-	room string
-	at   model.Cursor
+	tracker
 }
 
 // Build adds the chat's nodes and links to a world.
 func (c *Chat) Build(w *sim.World) *ChatSystem {
-	sys := &ChatSystem{chat: c, rooms: make(map[string]model.Cursor), places: make(map[string]place)}
+	sys := &ChatSystem{chat: c}
 	inside := netsim.Link{Latency: time.Millisecond}
 	outside := netsim.Link{Latency: c.Latency, Jitter: c.Jitter, Loss: c.Loss}
 	w.Link("*", "*", inside)
@@ -306,30 +297,6 @@ func (sys *ChatSystem) subscribe(ctx context.Context, n *sim.Node, i int) error 
 	return nil
 }
 
-// observe notes what a publisher or client has seen, for the history and for CaughtUp.
-func (sys *ChatSystem) observe(n *sim.Node, e model.Event) {
-	n.Record(e)
-	sys.mu.Lock()
-	defer sys.mu.Unlock()
-	switch e.Kind {
-	case model.PublishOK:
-		if known := sys.rooms[e.Room]; e.Epoch != known.Epoch || e.Seq > known.Seq {
-			sys.rooms[e.Room] = e.Cursor()
-		}
-	case model.Connected, model.Deliver, model.Discontinuity:
-		sys.places[n.Name()] = place{e.Room, e.Cursor()}
-	}
-}
-
 // CaughtUp reports whether every client has reached the end of its room's log, as far as publishers
 // know it.
-func (sys *ChatSystem) CaughtUp() bool {
-	sys.mu.Lock()
-	defer sys.mu.Unlock()
-	for _, p := range sys.places {
-		if end, known := sys.rooms[p.room]; known && (p.at.Epoch != end.Epoch || p.at.Seq < end.Seq) {
-			return false
-		}
-	}
-	return len(sys.places) == sys.chat.Clients
-}
+func (sys *ChatSystem) CaughtUp() bool { return sys.caughtUp(sys.chat.Clients) }

@@ -160,7 +160,7 @@ func (p *Proxies) Run(w *sim.World) error {
 	p.last = make(map[string]error)
 	sys := p.build(w)
 	w.RunFor(p.Length())
-	for waited := time.Duration(0); waited < settleLimit && !sys.caughtUp() && !w.Interrupted(); waited += time.Second {
+	for waited := time.Duration(0); waited < settleLimit && !sys.caughtUp(sys.clients()) && !w.Interrupted(); waited += time.Second {
 		w.RunFor(time.Second)
 	}
 	w.Check(p.Properties()...)
@@ -170,17 +170,14 @@ func (p *Proxies) Run(w *sim.World) error {
 // proxiesSystem is the system in a world.
 type proxiesSystem struct {
 	p *Proxies
-
-	mu     sync.Mutex
-	end    model.Cursor // the last position known to be in the room's log
-	places map[string]model.Cursor
+	tracker
 }
 
 // proxiesEdges are the endpoint servers.
 var proxiesEdges = []string{"edge-1", "edge-2"}
 
 func (p *Proxies) build(w *sim.World) *proxiesSystem {
-	sys := &proxiesSystem{p: p, places: make(map[string]model.Cursor)}
+	sys := &proxiesSystem{p: p}
 	w.Link("*", "*", netsim.Link{Latency: time.Millisecond})
 	w.Link("client-*", "lb-*|edge-*", netsim.Link{Latency: p.Latency}) // no balancer carries UDP
 	redis := redisSource(w, "redis")
@@ -274,29 +271,9 @@ func (sys *proxiesSystem) subscribe(ctx context.Context, n *sim.Node, lb, transp
 	return nil
 }
 
-// observe notes what the publisher or a client has seen, for the history and for caughtUp.
-func (sys *proxiesSystem) observe(n *sim.Node, e model.Event) {
-	n.Record(e)
-	sys.mu.Lock()
-	defer sys.mu.Unlock()
-	switch e.Kind {
-	case model.PublishOK:
-		sys.end = e.Cursor()
-	case model.Connected, model.Deliver, model.Discontinuity:
-		sys.places[n.Name()] = e.Cursor()
-	}
-}
-
-// caughtUp reports whether every client is at the end of the room's log.
-func (sys *proxiesSystem) caughtUp() bool {
-	sys.mu.Lock()
-	defer sys.mu.Unlock()
-	for _, at := range sys.places {
-		if at != sys.end {
-			return false
-		}
-	}
-	return len(sys.places) == sys.p.Clients*len(sys.p.kinds())*len(sys.p.transports())
+// clients is how many there are.
+func (sys *proxiesSystem) clients() int {
+	return sys.p.Clients * len(sys.p.kinds()) * len(sys.p.transports())
 }
 
 // Tables implements [Tabulator]: what comes of each transport behind each balancer, and how many edges served

@@ -181,7 +181,7 @@ func (s *Scaling) Build(w *sim.World) []*ScalingSystem {
 	s.systems = nil
 	w.Link("*", "*", netsim.Link{Latency: time.Millisecond})
 	for _, kind := range s.kinds() {
-		sys := &ScalingSystem{scaling: s, kind: kind, rooms: map[string]model.Cursor{}, places: map[string]place{}}
+		sys := &ScalingSystem{scaling: s, kind: kind}
 		sys.build(w)
 		w.At(s.goes(), sim.Stop(sys.edgeName(s.Edges)))
 		s.systems = append(s.systems, sys)
@@ -200,7 +200,7 @@ func (s *Scaling) Finish(w *sim.World) {
 // CaughtUp reports whether every client has reached the end of its room's log, as far as publishers know it.
 func (s *Scaling) CaughtUp() bool {
 	for _, sys := range s.systems {
-		if !sys.caughtUp() {
+		if !sys.settled() {
 			return false
 		}
 	}

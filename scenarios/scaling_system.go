@@ -29,16 +29,15 @@ type ScalingSystem struct {
 	scaling  *Scaling
 	kind     model.PlacementKind
 	balancer *netsim.Balancer
+	tracker
 
 	mu     sync.Mutex
-	rooms  map[string]model.Cursor // the last position known to be in a room's log
-	places map[string]place        // of each client that has connected
-	source *ringsource.Source      // in its present life
-	lookup *hop2.Lookup            // in its present life; nil if there is none
-	steps  []string                // of the dance, as the controllers took them
-	moving bool                    // according to the last of them
-	rings  map[string]*hop2.Ring   // by edge, in its present life
-	coords map[string]*coord.Node  // by node, in its present life
+	source *ringsource.Source     // in its present life
+	lookup *hop2.Lookup           // in its present life; nil if there is none
+	steps  []string               // of the dance, as the controllers took them
+	moving bool                   // according to the last of them
+	rings  map[string]*hop2.Ring  // by edge, in its present life
+	coords map[string]*coord.Node // by node, in its present life
 }
 
 func (sys *ScalingSystem) name(part string, i int) string {
@@ -333,30 +332,12 @@ func (sys *ScalingSystem) subscribe(ctx context.Context, n *sim.Node, i int) err
 	return nil
 }
 
-// observe notes what a publisher or client has seen, for the history and for caughtUp.
-func (sys *ScalingSystem) observe(n *sim.Node, e model.Event) {
-	n.Record(e)
+// settled reports whether every client has what it is owed, and nobody is being moved.
+func (sys *ScalingSystem) settled() bool {
 	sys.mu.Lock()
-	defer sys.mu.Unlock()
-	switch e.Kind {
-	case model.PublishOK:
-		if known := sys.rooms[e.Room]; e.Epoch != known.Epoch || e.Seq > known.Seq {
-			sys.rooms[e.Room] = e.Cursor()
-		}
-	case model.Connected, model.Deliver, model.Discontinuity:
-		sys.places[n.Name()] = place{e.Room, e.Cursor()}
-	}
-}
-
-func (sys *ScalingSystem) caughtUp() bool {
-	sys.mu.Lock()
-	defer sys.mu.Unlock()
-	for _, p := range sys.places {
-		if end, known := sys.rooms[p.room]; known && (p.at.Epoch != end.Epoch || p.at.Seq < end.Seq) {
-			return false
-		}
-	}
-	return len(sys.places) == sys.scaling.Clients && !sys.moving
+	moving := sys.moving
+	sys.mu.Unlock()
+	return !moving && sys.caughtUp(sys.scaling.Clients)
 }
 
 // Steps lists the steps of the dance that controllers took.
