@@ -117,7 +117,7 @@ func (s *peer) run(ctx context.Context, n *sim.Node) error {
 	}
 	client, err := hop1.NewClient(hop1.ClientConfig{
 		Name: n.Name(), Room: documentRoom, BaseURL: "http://edge", Transport: "ws",
-		HTTP: n.HTTPClient(), Rand: n.Rand("client"), Observe: n.Record,
+		HTTP: n.Metered(n.HTTPClient()), Rand: n.Rand("client"), Observe: n.Record,
 	})
 	if err != nil {
 		return err

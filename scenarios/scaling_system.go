@@ -311,7 +311,7 @@ func (sys *ScalingSystem) subscribe(ctx context.Context, n *sim.Node, i int) err
 	luck := n.Rand("client")
 	cfg := hop1.ClientConfig{
 		Name: n.Name(), Room: sys.room(i / 2 % s.Rooms), BaseURL: "http://" + string(sys.kind) + "-lb", Transport: transport,
-		HTTP: n.HTTPClient(), Rand: luck, Backoff: hop1.Backoff{Max: time.Second}, Observe: func(e model.Event) { sys.observe(n, e) },
+		HTTP: n.Metered(n.HTTPClient()), Rand: luck, Backoff: hop1.Backoff{Max: time.Second}, Observe: func(e model.Event) { sys.observe(n, e) },
 	}
 	if s.Find != findRedirect {
 		cfg.HTTP.Transport = &hop2.Locator{
