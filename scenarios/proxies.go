@@ -244,7 +244,7 @@ func (sys *proxiesSystem) subscribe(ctx context.Context, n *sim.Node, lb, transp
 	if err != nil {
 		return err
 	}
-	luck, hc := n.Rand("client"), n.HTTPClient()
+	luck, hc := n.Rand("client"), n.Metered(n.HTTPClient())
 	hc.Jar = jar
 	client, err := hop1.NewClient(hop1.ClientConfig{
 		Name: n.Name(), Room: "room", BaseURL: "http://" + lb, Transport: transport, HTTP: hc, Rand: luck,
