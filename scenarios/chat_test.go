@@ -174,7 +174,7 @@ func TestParametersReadBack(t *testing.T) {
 func TestChatSurvivesItsHazards(t *testing.T) {
 	seeds := uint64(6)
 	if testing.Short() {
-		seeds = 2
+		seeds = 1
 	}
 	kinds := map[string]bool{}
 	for seed := range seeds {

@@ -17,6 +17,9 @@ import (
 // Method: the chat before its crash, when all connections are open, published so slowly that nothing
 // queues behind anything else; the median is compared.
 func TestPushLatencyMatchesClosedForm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a long run")
+	}
 	chat := smallChat()
 	chat.Loss, chat.Rate, chat.Duration = 0, 2, 80*time.Second
 	_, res := scenarios.Execute(t, chat, "", sim.Config{Seed: 1})
@@ -117,6 +120,9 @@ func TestLongPollMatchesClosedForm(t *testing.T) {
 // Goal: what a client costs on the wire follows the closed form: so much an exchange and so much a message.
 // Method: both are taken from two runs of the chat without trouble, and tell what other runs cost.
 func TestWireCostMatchesClosedForm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a long run for each transport")
+	}
 	for _, transport := range []string{"poll", "longpoll"} {
 		run := func(rate float64, interval time.Duration) calmChat {
 			c := smallChat()

@@ -27,6 +27,9 @@ func fidelityAt(c kernel.Condition) *scenarios.Fidelity {
 // Method: 30 connections of 3,000 messages and 30 fetches of each kind, in one world, against the measured
 // runs: quantiles of latency, the share of late messages, and the times of fetches.
 func TestFidelity(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some minutes of virtual time")
+	}
 	for _, c := range kernel.Measured() {
 		t.Run(c.String(), func(t *testing.T) {
 			f := fidelityAt(c)
@@ -142,6 +145,9 @@ func TestFidelityMutants(t *testing.T) {
 
 // Goal: LikeKernel judges what was measured and nothing else, and never by half a history.
 func TestLikeKernel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thirty seeds")
+	}
 	verdict := func(change func(*scenarios.Fidelity)) model.Verdict {
 		f := scenarios.NewFidelity()
 		f.Runs, f.Messages, f.Fetches = 5, 1000, 1

@@ -23,6 +23,9 @@ func promises() []model.Property {
 // Goal: the properties of order and time hold of real code, and find what is wrong with it.
 // Method: a small chat whose edge crashes, as it is and with clients that reconnect without a cursor.
 func TestChatKeepsOrderAndTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the whole chat")
+	}
 	run := func(mutant string) map[string]model.Outcome {
 		c := scenarios.NewChat()
 		c.Clients, c.Rooms, c.Duration = 12, 2, 10*time.Second

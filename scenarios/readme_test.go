@@ -20,6 +20,9 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // Goal: the figure in the README is what the run beside it draws.
 func TestReadmeFigure(t *testing.T) {
+	if testing.Short() {
+		t.Skip("draws the whole chat")
+	}
 	const golden = "testdata/chat-timeline.png"
 	report, res := scenarios.Execute(t, scenarios.NewChat(), "", sim.Config{Seed: 1})
 	require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))

@@ -23,6 +23,9 @@ func smallTransports() *scenarios.Transports {
 
 // Goal: all transports deliver everything, and the report says what each cost and did.
 func TestTransports(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the whole comparison")
+	}
 	s := smallTransports()
 	s.Memory = 20
 	require.NoError(t, s.Validate())
@@ -237,6 +240,9 @@ func TestCallbackGap(t *testing.T) {
 
 // Goal: polling's latency is what the closed form says, and each mutant of the experiment is caught.
 func TestPollInterval(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a minute for each interval")
+	}
 	small := func() *scenarios.PollInterval {
 		p := scenarios.NewPollInterval()
 		p.Clients, p.Duration, p.Rate = 4, 30*time.Second, 4
