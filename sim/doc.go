@@ -2,11 +2,13 @@
 //
 // A [World] owns the network and its nodes. A [Node] is a process on a host: a function with a context
 // that listens, dials and records what it sees. A [Fault] is a value, such as Crash("edge-1"), that a
-// schedule inflicts on the world. What came of it is in the [Result]: the trace (what the world did,
-// step by step), the history (what the programs recorded), the verdicts of the properties, and the [Usage] of
-// each host: bytes, connections, requests.
+// [Schedule] inflicts on the world; schedules print, parse ([ParseSchedule]), are drawn from [Hazard]s and
+// shrink. What came of it is in the [Result]: the trace (what the world did, step by step), the history (what
+// the programs recorded), the verdicts of the properties, and the [Usage] of each host: bytes, connections,
+// requests.
 //
-// Start with [Test] in a test of your own; [Run] reports instead of failing, for searches and sweeps.
+// Start with [Test] in a test of your own. [Explore] searches seeds and faults for a failure; [Run] reports
+// instead of failing, for sweeps.
 //
 // # Determinism
 //
@@ -20,9 +22,9 @@
 // Not byte-exact is what depends on things that the runtime decides at random or that nobody can
 // seed: a select with several ready cases, the order of a map, the top-level functions of math/rand/v2,
 // goroutines of one node that race with each other in one instant. Programs for which that shows on
-// the wire do not reproduce; Config.Repeat finds out, and Config.Outcome compares what came of them instead. Sources that can be seeded are (crypto/rand; with
-// "godebug randseednop=0" in go.mod the top-level functions of math/rand too), so worlds run one at a
-// time in a process.
+// the wire do not reproduce; Config.Repeat finds out, and Config.Outcome compares what came of them
+// instead. Sources that can be seeded are (crypto/rand; with "godebug randseednop=0" in go.mod the
+// top-level functions of math/rand too), so worlds run one at a time in a process.
 //
 // Virtual time stands still while a goroutine waits for a sync.Mutex whose owner waits for the
 // network. Such a world is given up after Config.WallLimit, with the goroutines named.
