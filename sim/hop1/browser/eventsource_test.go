@@ -138,7 +138,7 @@ func rooms(t *testing.T) (*edge.Server, hop2.Strategy) {
 	go func() { ended <- hop2.ServeRedis(ctx, broker, hop2.NewRedisStore()) }()
 	t.Cleanup(func() { cancel(); require.ErrorIs(t, <-ended, context.Canceled) })
 	toBroker := &host{pipes: broker}
-	strategy, err := hop2.New("redis", hop2.Config{Addr: "broker:6379", Dial: toBroker.dial})
+	strategy, err := hop2.New("redis-streams", hop2.Config{Addr: "broker:6379", Dial: toBroker.dial})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, strategy.Close()) })
 	server, err := edge.New(edge.Config{Strategy: strategy})

@@ -214,9 +214,6 @@ func (sys *system) edge(ctx context.Context, n *sim.Node) error {
 		sys.mu.Lock()
 		sys.drains[n.Name()] = append(sys.drains[n.Name()], drain{n.Now() - began, err})
 		sys.mu.Unlock()
-		// The last subscription is closed a moment before its request ends, and before the broker is told.
-		// What of that comes before the end of the process would otherwise be anybody's guess.
-		sleep(serving, 500*time.Microsecond)
 		stop()
 	})()
 	return errors.Join(n.Serve(serving, ":80", server.Handler()), strategy.Close())

@@ -61,7 +61,7 @@ func newSite(t *testing.T) *site {
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
 	})
-	s.strategy, err = hop2.New("redis", hop2.Config{Addr: s.redis})
+	s.strategy, err = hop2.New("redis-streams", hop2.Config{Addr: s.redis})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.strategy.Close()) })
 	s.start()

@@ -29,7 +29,7 @@ var page []byte
 // serve is an endpoint server that has the page beside its rooms. It prints where it listens, and ends with its
 // process.
 func serve(addr, redis string) error {
-	hop, err := hop2.New("redis", hop2.Config{Addr: redis})
+	hop, err := hop2.New("redis-streams", hop2.Config{Addr: redis})
 	if err != nil {
 		return err
 	}
