@@ -187,38 +187,6 @@ func (n *Node) HTTPClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: n.DialContext}}
 }
 
-// serveGrace is how long Serve waits for requests under way when the node is told to stop.
-const serveGrace = 5 * time.Second
-
-// Serve runs an HTTP server on an address such as ":80" until ctx ends; then it lets requests under
-// way finish, for at most 5 s. The requests' contexts end with ctx. A handler with a method
-// Configure(*http.Server) sets up its server.
-func (n *Node) Serve(ctx context.Context, address string, handler http.Handler) error {
-	l, err := n.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	server := &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return ctx }}
-	if h, ok := handler.(interface{ Configure(*http.Server) }); ok {
-		h.Configure(server)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), serveGrace)
-	defer cancel()
-	err = server.Shutdown(grace)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = server.Close()
-	}
-	<-ended
-	return err
-}
-
 // Record enters an event in the world's history, at this instant. Its Node is the node's name unless
 // it is given. What several goroutines of a node record in one instant keeps the order in which they
 // did; what different nodes do is ordered by node.

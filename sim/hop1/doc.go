@@ -52,8 +52,8 @@
 // # Limitations
 //
 // Between polls a server cannot tell a client that is dead from one that waits. What it may hold for
-// either is for others to bound: the connection for http.Server's IdleTimeout (none by default), which
-// should be longer than the clients' Interval, and the room for what its feed keeps it open after the
+// either is for others to bound: the connection for http.Server's IdleTimeout (one minute by [Configure]),
+// which should be longer than the clients' Interval, and the room for what its feed keeps it open after the
 // last client. The queue of a polling client is the log: one that is too slow finds its cursor out of
 // history.
 //

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -22,6 +23,9 @@ import (
 
 	"github.com/twohop/twohop/sim/internal/simtest"
 )
+
+// The flag is there for go test ./sim/hop1/... -live, which gives it to every package.
+var _ = flag.Bool("live", false, "without effect: these tests need nothing real")
 
 // TestMain fails the package if a goroutine of its tests is left.
 func TestMain(m *testing.M) {

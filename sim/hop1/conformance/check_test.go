@@ -150,7 +150,7 @@ var draining = check{
 					require.Contains(t, e.Note, "connection refused")
 				}
 				require.Equal(t, "edge-1", e.Peer)
-				back := o.of(node, model.Connected, span{e.Time, e.Time + time.Second})
+				back := o.of(node, model.Connected, span{e.Time, e.Time + time.Second + traitsOf(o.transport).opens})
 				require.NotEmpty(t, back)
 				require.Equal(t, "edge-2", back[0].Peer)
 				moved++

@@ -10,10 +10,12 @@
 //
 // # Determinism
 //
-// Every case is a world of its own with a fixed seed; random schedules come on top. The live tests run
-// what applies over loopback sockets, in real time, and judge outcomes only.
+// Every case is a world of its own with a fixed seed; random schedules come on top. Each transport but WebRTC
+// must give the same trace again; of WebRTC, what clients got is compared. The live tests run what applies
+// over loopback sockets, in real time, and judge outcomes only.
 //
 // # Limitations
 //
-// One room, three clients and two edges: it is about what is promised, not about load.
+// One room, three clients and two edges: it is about what is promised, not about load. Peer connections are
+// between clients and edges, which reach each other directly; what NATs do to them is in package scenarios.
 package conformance

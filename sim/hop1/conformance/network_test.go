@@ -48,7 +48,7 @@ var networks = []network{
 		name: "partition of 500 ms",
 		change: func(p *plan) {
 			p.link = latency
-			p.add(4*time.Second, netsim.Partition("client-*|publisher", "lb"))
+			p.add(4*time.Second, netsim.Partition("client-*|publisher", frontage))
 			p.add(4500*time.Millisecond, netsim.Heal())
 		},
 		bites: []string{"partition"},

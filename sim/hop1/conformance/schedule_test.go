@@ -53,16 +53,16 @@ func drawPlan(t *rapid.T) *plan {
 		who := rapid.SampledFrom(outside).Draw(t, "who")
 		switch rapid.SampledFrom([]string{"partition", "one way", "loss", "rebind"}).Draw(t, "fault") {
 		case "partition":
-			p.add(at, netsim.Partition(who, "lb"))
+			p.add(at, netsim.Partition(who, frontage))
 			p.add(end, netsim.Heal())
 		case "one way":
-			p.add(at, netsim.Blackhole("lb", who))
+			p.add(at, netsim.Blackhole(frontage, who))
 			p.add(end, netsim.Heal())
 		case "loss":
 			lossy := latency
 			lossy.Loss = 0.2
-			p.add(at, netsim.SetLink(who, "lb", lossy))
-			p.add(end, netsim.SetLink(who, "lb", latency))
+			p.add(at, netsim.SetLink(who, frontage, lossy))
+			p.add(end, netsim.SetLink(who, frontage, latency))
 		case "rebind":
 			if p.nat {
 				p.add(at, netsim.Rebind("nat"))

@@ -10,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/webrtc/v4"
+
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/netsim"
+	"github.com/twohop/twohop/netsim/pionnet"
 	"github.com/twohop/twohop/netsim/tcp"
 	"github.com/twohop/twohop/properties"
 	"github.com/twohop/twohop/sim"
@@ -23,7 +26,7 @@ import (
 
 // TestMain fails the package if a goroutine of its tests is left.
 func TestMain(m *testing.M) {
-	os.Exit(simtest.Main(m, "twohop/sim/", "net/http", "coder/websocket", "go-redis"))
+	os.Exit(simtest.Main(m, "twohop/sim/", "net/http", "coder/websocket", "go-redis", "pion"))
 }
 
 // span is a stretch of virtual time, from its first moment to before its last. Empty means never.
@@ -50,13 +53,16 @@ type plan struct {
 	length time.Duration // after which the run goes on until all have caught up
 	look   time.Duration // when to count the edges' subscriptions; 0 means never
 
-	link    netsim.Link // between the balancer and who is outside
+	link    netsim.Link // between those outside and the frontage
 	inside  netsim.Link // between all others
 	near    bool        // the publisher is inside
 	nat     bool        // the clients are behind one
 	idle    time.Duration
 	hold    time.Duration
 	history int // messages that the broker keeps; 0 means its default
+
+	guarded   bool       // the edges let in those only whom they know
+	strangers []stranger // who try to get in
 }
 
 // clients is how many there are, and edges how many servers.
@@ -87,6 +93,10 @@ type system struct {
 	posted  int
 	places  map[string]model.Cursor
 	held    int // subscriptions at the time of look
+	opened  int // rooms at the time of look, of all edges
+
+	refused  map[string][]error // by stranger: how each attempt ended
+	statuses map[string]*statuses
 }
 
 // drain is how an edge went when it was told to.
@@ -104,7 +114,7 @@ type outcome struct {
 // carryOut runs a plan. What must have bitten is named by kind.
 func carryOut(t *testing.T, cfg sim.Config, p *plan, mustBite ...string) *outcome {
 	out := &outcome{}
-	cfg.TCP = tcp.Config{SendBuffer: 16 << 10, ReceiveBuffer: 16 << 10}
+	cfg.TCP = tcp.Config{SendBuffer: buffers, ReceiveBuffer: buffers}
 	out.res = sim.Run(t, cfg, func(w *sim.World) error {
 		out.system = build(w, p)
 		out.run()
@@ -133,6 +143,7 @@ func (sys *system) run() {
 		sys.mu.Lock()
 		for _, s := range sys.servers {
 			sys.held += s.Stats().Clients
+			sys.opened += s.Stats().Rooms
 		}
 		sys.mu.Unlock()
 	}
@@ -143,7 +154,10 @@ func (sys *system) run() {
 }
 
 func build(w *sim.World, p *plan) *system {
-	sys := &system{plan: p, w: w, servers: map[string]*edge.Server{}, drains: map[string][]drain{}, places: map[string]model.Cursor{}}
+	sys := &system{
+		plan: p, w: w, servers: map[string]*edge.Server{}, drains: map[string][]drain{}, places: map[string]model.Cursor{},
+		refused: map[string][]error{}, statuses: map[string]*statuses{},
+	}
 	w.Link("*", "*", p.inside)
 	store := hop2.NewRedisStore()
 	w.Node("redis", func(ctx context.Context, n *sim.Node) error {
@@ -172,6 +186,10 @@ func build(w *sim.World, p *plan) *system {
 	for i := range clients {
 		w.Node(fmt.Sprintf("client-%d", i+1), sys.subscribe)
 	}
+	for _, s := range p.strangers {
+		w.Node(s.name, func(ctx context.Context, n *sim.Node) error { return sys.intrude(ctx, n, s) })
+		w.Link(s.name, frontage, p.link)
+	}
 	outside := "client-*"
 	if p.nat {
 		outside = "nat"
@@ -183,8 +201,22 @@ func build(w *sim.World, p *plan) *system {
 	if !p.near {
 		outside += "|publisher"
 	}
-	w.Link(outside, "lb", p.link)
+	w.Link(outside, frontage, p.link)
 	return sys
+}
+
+// frontage is what those outside reach: the balancer carries TCP, and peer connections go to an edge.
+const frontage = "lb|edge-*"
+
+// buffers is how much each end of a connection holds for its program, in bytes: little, so that a client that
+// takes nothing is soon noticed.
+const buffers = 16 << 10
+
+// peering is how a node makes peer connections.
+func peering(n *sim.Node) *hop1.WebRTC {
+	return &hop1.WebRTC{
+		Net: pionnet.New(n), Engine: func(e *webrtc.SettingEngine) { e.SetSCTPMaxReceiveBufferSize(buffers) },
+	}
 }
 
 // edge is an endpoint server's program. Told to stop, it drains.
@@ -197,6 +229,7 @@ func (sys *system) edge(ctx context.Context, n *sim.Node) error {
 	}
 	server, err := edge.New(edge.Config{
 		Name: n.Name(), Strategy: strategy, QueueLimit: 8, History: 8, WriteTimeout: writeTimeout, Hold: hold,
+		WebRTC: peering(n), Guard: sys.guard(),
 	})
 	if err != nil {
 		return err
@@ -214,9 +247,6 @@ func (sys *system) edge(ctx context.Context, n *sim.Node) error {
 		sys.mu.Lock()
 		sys.drains[n.Name()] = append(sys.drains[n.Name()], drain{n.Now() - began, err})
 		sys.mu.Unlock()
-		// The last subscription is closed a moment before its request ends, and before the broker is told.
-		// What of that comes before the end of the process would otherwise be anybody's guess.
-		sleep(serving, 500*time.Microsecond)
 		stop()
 	})()
 	return errors.Join(n.Serve(serving, ":80", server.Handler()), strategy.Close())
@@ -225,7 +255,7 @@ func (sys *system) edge(ctx context.Context, n *sim.Node) error {
 // publish is the publisher's program. It does not wait for an answer before it posts again.
 func (sys *system) publish(ctx context.Context, n *sim.Node) error {
 	publisher := hop1.Publisher{
-		Name: n.Name(), BaseURL: "http://lb", HTTP: n.HTTPClient(), AttemptTimeout: time.Second, Backoff: hop1.Backoff{Max: time.Second},
+		Name: n.Name(), BaseURL: "http://lb", HTTP: n.HTTPClient(), Header: authorization(n.Name()), AttemptTimeout: time.Second, Backoff: hop1.Backoff{Max: time.Second},
 		Observe: func(e model.Event) { sys.observe(n, e) },
 	}
 	var posts sync.WaitGroup
@@ -247,7 +277,8 @@ func (sys *system) clientConfig(n *sim.Node) hop1.ClientConfig {
 	return hop1.ClientConfig{
 		Name: n.Name(), Room: "r", BaseURL: "http://lb", Transport: sys.transport, HTTP: n.HTTPClient(),
 		Poll: hop1.Polling{Interval: interval}, Hold: sys.hold, Backoff: hop1.Backoff{Max: time.Second},
-		Rand: n.Rand("client"), Mutant: sys.mutant,
+		Rand: n.Rand("client"), Mutant: sys.mutant, WebRTC: peering(n),
+		Header: authorization(n.Name()),
 	}
 }
 

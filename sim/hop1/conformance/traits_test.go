@@ -22,6 +22,11 @@ type traits struct {
 	// requests: a connection is a series of requests, so that the client may be served elsewhere, and is
 	// never a slow consumer, without losing it.
 	requests bool
+	// opens is how long a connection's opening may take, beyond what one over TCP takes.
+	opens time.Duration
+	// direct: connections go from the client to the edge, past the balancer, which can neither cut nor forget
+	// them.
+	direct bool
 	// inexact says why traces of the same seed differ, if they do.
 	inexact string
 	// except names networks, checks, or both as network/check, that are not for it, with the reason; "live"
@@ -34,6 +39,14 @@ var declared = map[string]traits{
 	"longpoll": {finds: hold + idleTimeout, forgets: hold + writeTimeout, requests: true},
 	"poll":     {finds: interval*11/10 + idleTimeout, forgets: time.Millisecond, requests: true},
 	"sse":      {forgets: -1}, // its server hears nothing: see package hop1's limitations
+	"webrtc": {
+		opens:   500 * time.Millisecond, // ICE, DTLS and SCTP shake hands one after the other
+		direct:  true,
+		inexact: "pion draws from generators that it seeds when the process starts",
+		except: map[string]string{
+			"balancer idle time-out": "peer connections do not go through the balancer",
+		},
+	},
 }
 
 func traitsOf(transport string) traits {
