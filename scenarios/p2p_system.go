@@ -68,7 +68,7 @@ const turnUser = "p2p"
 
 // p2pEdge serves the document, and the switchboard by which peers find each other.
 func p2pEdge(ctx context.Context, n *sim.Node) error {
-	strategy, err := hop2.New("redis", hop2.Config{Addr: "redis:6379", Dial: n.DialContext, Rand: n.Rand("hop 2")})
+	strategy, err := hop2.New("redis-streams", hop2.Config{Addr: "redis:6379", Dial: n.DialContext, Rand: n.Rand("hop 2")})
 	if err != nil {
 		return err
 	}

@@ -183,10 +183,10 @@ func (p *Proxies) build(w *sim.World) *proxiesSystem {
 	sys := &proxiesSystem{p: p, places: make(map[string]model.Cursor)}
 	w.Link("*", "*", netsim.Link{Latency: time.Millisecond})
 	w.Link("client-*", "lb-*|edge-*", netsim.Link{Latency: p.Latency}) // no balancer carries UDP
-	redis := redisSource(w, "redis")
+	redis := redisSource(w, "redis-streams", "redis")
 	var backends []string
 	for _, name := range proxiesEdges {
-		w.Node(name, endpoint("redis-streams", redis))
+		w.Node(name, endpoint(redis))
 		backends = append(backends, name+":80")
 	}
 	w.Node("publisher", sys.publish)
