@@ -45,22 +45,26 @@ func (r *ring) coordName(i int) string { return fmt.Sprintf("%scoord-%d", r.pref
 func (r *ring) sourceName() string     { return r.prefix + "source" }
 func (r *ring) controllerName() string { return r.prefix + "controller" }
 
+// otherNames are the names of the nodes besides the source.
+func (r *ring) otherNames() []string {
+	names := []string{r.controllerName()}
+	for i := range coordinators {
+		names = append(names, r.coordName(i))
+	}
+	return names
+}
+
 // build adds the nodes, and gives the source that edges get their messages from.
 func (r *ring) build(w *sim.World) source {
 	r.edges, r.coords = map[string]*hop2.Ring{}, map[string]*coord.Node{}
-	from := source{
-		node: r.sourceName(), others: []string{r.controllerName()},
-		config: brokerConfig(r.sourceName(), "80"), open: r.open,
-	}
 	for i := range coordinators {
 		d := disk.New()
 		w.Node(r.coordName(i), func(ctx context.Context, n *sim.Node) error { return r.coordinate(ctx, n, i, d) })
-		from.others = append(from.others, r.coordName(i))
 	}
 	d := disk.New()
 	w.Node(r.sourceName(), func(ctx context.Context, n *sim.Node) error { return r.serveSource(ctx, n, d) })
 	w.Node(r.controllerName(), r.control)
-	return from
+	return source{node: r.sourceName(), config: brokerConfig(r.sourceName(), "80"), open: r.open}
 }
 
 // coordAddresses lists where the coordination service's nodes listen on a port.
