@@ -266,7 +266,7 @@ func (sys *ChatSystem) publish(ctx context.Context, n *sim.Node) error {
 		body := make([]byte, c.Body)
 		posts.Go(func() {
 			// It fails only when the run ends; what became of the message is in the history.
-			_, _ = publisher.Publish(ctx, room, id, body)
+			post(ctx, n, publisher, room, id, body)
 		})
 		wait = time.Duration(-math.Log(1-luck.Float64()) / c.Rate * float64(time.Second))
 	}

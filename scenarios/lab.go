@@ -75,7 +75,7 @@ func (l *lab) publisher(name string, program func(ctx context.Context, n *sim.No
 		program(ctx, n, func(room, id string) {
 			posts.Go(func() {
 				// It fails only when the run ends; what became of the message is in the history.
-				_, _ = p.Publish(ctx, room, id, nil)
+				post(ctx, n, p, room, id, nil)
 			})
 		})
 		return nil

@@ -235,7 +235,7 @@ func (sys *proxiesSystem) publish(ctx context.Context, n *sim.Node) error {
 			return nil
 		}
 		// It fails only when the run ends; what became of the message is in the history.
-		_, _ = publisher.Publish(ctx, "room", fmt.Sprintf("m%d", i), body)
+		post(ctx, n, publisher, "room", fmt.Sprintf("m%d", i), body)
 		wait = time.Duration(luck.ExpFloat64() / p.Rate * float64(time.Second))
 	}
 }

@@ -179,8 +179,8 @@ func (r *ring) open(n *sim.Node, cfg hop2.Config) (joint, error) {
 	return joint{Strategy: end, front: end.Redirect, leave: end.Leave}, nil
 }
 
-// settled tells whether no rooms are being moved.
-func (r *ring) settled() bool {
+// quiet tells whether no rooms are being moved.
+func (r *ring) quiet() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return !r.moving

@@ -153,7 +153,7 @@ func (sys *ScalingSystem) publish(ctx context.Context, n *sim.Node) error {
 		id, room := fmt.Sprintf("%s-%d", n.Name(), i), sys.room(luck.IntN(s.Rooms))
 		posts.Go(func() {
 			// It fails only when the run ends; what became of the message is in the history.
-			_, _ = publisher.Publish(ctx, room, id, []byte(id))
+			post(ctx, n, publisher, room, id, []byte(id))
 		})
 		wait = time.Duration(-math.Log(1-luck.Float64()) / s.Rate * float64(time.Second))
 	}
@@ -213,7 +213,7 @@ func (sys *ScalingSystem) caughtUp() bool {
 			return false
 		}
 	}
-	return len(sys.places) == sys.scaling.Clients && sys.settled()
+	return len(sys.places) == sys.scaling.Clients && sys.quiet()
 }
 
 // ours reports whether a client or publisher is one of this system's.
