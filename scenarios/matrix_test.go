@@ -24,7 +24,7 @@ func chatStrategies() []string {
 // tinyChat is a chat that is run for each of many combinations.
 func tinyChat(t *testing.T, transport, strategy string) *scenarios.Chat {
 	c := scenarios.NewChat()
-	c.Clients, c.Rooms, c.Publishers, c.Rate, c.Duration = 8, 4, 2, 3, 12*time.Second
+	c.Clients, c.Rooms, c.Publishers, c.Rate, c.Duration = 8, 4, 2, 3, 14*time.Second
 	require.NoError(t, scenarios.Set(c, "transport", transport))
 	require.NoError(t, scenarios.Set(c, "hop2", strategy))
 	return c
