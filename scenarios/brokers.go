@@ -234,7 +234,7 @@ func (sys *BrokersSystem) withStrategies(ctx context.Context, n *sim.Node, progr
 		if sys.isSlow(n) {
 			cfg.Inbox = slowInbox
 		}
-		s, err := hop2.New(name, cfg)
+		s, err := sys.sources[name].open(n, cfg)
 		if err != nil {
 			return err
 		}

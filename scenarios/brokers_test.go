@@ -86,23 +86,6 @@ func TestConformanceMutant(t *testing.T) {
 	}
 }
 
-// Goal: the chat keeps its promises over every strategy, and reproduces itself.
-func TestChatOverEveryStrategy(t *testing.T) {
-	for _, strategy := range hop2.Names() {
-		t.Run(strategy, func(t *testing.T) {
-			c := smallChat()
-			c.Clients, c.Duration = 10, 10*time.Second
-			require.NoError(t, scenarios.Set(c, "hop2", strategy))
-			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 3, Repeat: 2})
-			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
-			require.Positive(t, report.Delivered)
-			if hop2.PromisesOf(strategy).Resume {
-				require.Zero(t, report.Discontinuities)
-			}
-		})
-	}
-}
-
 // Goal: an unknown strategy is refused by name, with those that there are.
 func TestUnknownStrategy(t *testing.T) {
 	err := scenarios.Set(scenarios.NewChat(), "hop2", "carrier-pigeon")

@@ -16,7 +16,6 @@ import (
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/edge"
 	"github.com/twohop/twohop/sim/hop1"
-	"github.com/twohop/twohop/sim/hop2"
 )
 
 // Chat is a chat over a mobile-like network whose first edge crashes and returns: publishers POST
@@ -34,7 +33,7 @@ type Chat struct {
 	Interval, Hold time.Duration
 	// Idle is after how much silence the balancer forgets a connection or cuts a request; 0 means never.
 	Idle time.Duration
-	// Hop2 is the strategy that carries messages to the edges, one of [hop2.Names].
+	// Hop2 is the strategy that carries messages to the edges: one of [hop2.Names], or [hop2.RingName].
 	Hop2 string
 	// Latency, Jitter and Loss are those of the links between the balancer and whoever is outside the
 	// data centre, one way.
@@ -85,7 +84,7 @@ func (c *Chat) Params() []Param {
 		{"interval", "from one poll to the next", durationValue{&c.Interval, 10 * time.Millisecond, time.Hour}},
 		{"hold", "how long a long poll may be held", durationValue{&c.Hold, 10 * time.Millisecond, time.Hour}},
 		{"idle", "silence after which the balancer forgets a connection, or cuts a request; 0s is never", durationValue{&c.Idle, 0, time.Hour}},
-		{"hop2", "what carries messages to the edges", choiceValue{&c.Hop2, hop2.Names()}},
+		{"hop2", "what carries messages to the edges", choiceValue{&c.Hop2, strategies()}},
 		{"latency", "one-way delay between clients and data centre", durationValue{&c.Latency, 0, 5 * time.Second}},
 		{"jitter", "how much that delay varies, each way; at most latency", durationValue{&c.Jitter, 0, 5 * time.Second}},
 		{"loss", "packets lost there, each way", floatValue{&c.Loss, 0, 0.5, "probability"}},
@@ -211,7 +210,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	backends := make([]string, c.Edges)
 	for i := range backends {
 		name := fmt.Sprintf("edge-%d", i+1)
-		w.Node(name, endpoint(c.Hop2, sys.source))
+		w.Node(name, endpoint(sys.source))
 		backends[i] = name + ":80"
 	}
 	if c.Balancer == "l7" {
@@ -258,7 +257,7 @@ func (sys *ChatSystem) publish(ctx context.Context, n *sim.Node) error {
 		body := make([]byte, c.Body)
 		posts.Go(func() {
 			// It fails only when the run ends; what became of the message is in the history.
-			_, _ = publisher.Publish(ctx, room, id, body)
+			post(ctx, n, publisher, room, id, body)
 		})
 		wait = time.Duration(-math.Log(1-luck.Float64()) / c.Rate * float64(time.Second))
 	}

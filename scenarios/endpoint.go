@@ -9,33 +9,45 @@ import (
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/edge"
 	"github.com/twohop/twohop/sim/hop1"
-	"github.com/twohop/twohop/sim/hop2"
 )
 
-// endpoint is the program of an endpoint server that gets its messages from a source, by a strategy of
-// hop 2.
-func endpoint(strategy string, from source) sim.Program {
+// endpoint is the program of an endpoint server that gets its messages from a source.
+func endpoint(from source) sim.Program {
 	return func(ctx context.Context, n *sim.Node) error {
-		strategy, err := hop2.New(strategy, from.config(n))
+		hop, err := from.open(n, from.config(n))
 		if err != nil {
 			return err
 		}
-		server, err := edge.New(edge.Config{Name: n.Name(), Strategy: strategy, WebRTC: &hop1.WebRTC{Net: pionnet.New(n)}})
+		server, err := edge.New(edge.Config{Name: n.Name(), Strategy: hop, WebRTC: &hop1.WebRTC{Net: pionnet.New(n)}})
 		if err != nil {
-			return err
+			return errors.Join(err, hop.Close())
 		}
-		// Told to stop, it drains: clients are told to go elsewhere before the listener closes.
+		handler := server.Handler()
+		if hop.front != nil {
+			handler = hop.front(handler)
+		}
+		// Told to stop, it hands over what it is in charge of, and then drains: clients are told to go
+		// elsewhere before the listener closes.
 		serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 		defer stop()
 		defer context.AfterFunc(ctx, func() {
+			if hop.leave != nil {
+				leaving, cancel := context.WithTimeout(serving, leaveLimit)
+				defer cancel()
+				_ = hop.leave(leaving) // what has not been handed over by then is cut
+			}
 			drain, cancel := context.WithTimeout(serving, drainLimit)
 			defer cancel()
-			_ = server.Shutdown(drain) // what has not drained by then is cut
+			_ = server.Shutdown(drain) // so is what has not drained
 			stop()
 		})()
-		return errors.Join(n.Serve(serving, ":80", server.Handler()), strategy.Close())
+		return errors.Join(n.Serve(serving, ":80", handler), hop.Close())
 	}
 }
 
-// drainLimit is how long an endpoint server that is told to stop waits for its clients to leave.
-const drainLimit = 5 * time.Second
+// drainLimit is how long an endpoint server that is told to stop waits for its clients to leave, and leaveLimit
+// how long, before that, for what it is in charge of to be handed over.
+const (
+	drainLimit = 5 * time.Second
+	leaveLimit = 30 * time.Second
+)

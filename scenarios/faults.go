@@ -8,6 +8,7 @@ import (
 
 	"github.com/twohop/twohop/netsim"
 	"github.com/twohop/twohop/sim"
+	"github.com/twohop/twohop/sim/hop2"
 )
 
 // Faulty is a scenario whose faults can be chosen.
@@ -76,15 +77,22 @@ func (c *Chat) Faults() sim.Schedule {
 
 // Window implements [Faulty]: from when all clients have connected, until publishers pause.
 func (c *Chat) Window() sim.Window {
-	return sim.Window{Begin: 2 * time.Second, End: c.Duration - max(c.Duration/5, 4*time.Second)}
+	begin := 2 * time.Second
+	if c.Hop2 == hop2.RingName {
+		begin = 4 * time.Second // it must elect a leader, and find its edges, before rooms have any
+	}
+	return sim.Window{Begin: begin, End: c.Duration - max(c.Duration/5, 4*time.Second)}
 }
 
 // edgeRest is how long a chat needs after an edge has come back, until the next may go: for the balancer to
 // notice, and for clients to have connected again.
 const edgeRest = 3 * time.Second
 
-// Hazards implements [Faulty]. The chat survives the loss of any edge, but not of two at a time.
+// Hazards implements [Faulty]. The chat survives the loss of any edge, but not of two at a time; and that of the
+// source, or of anything else that hop 2 consists of, one at a time. What a strategy that promises less loses
+// then, clients are told of.
 func (c *Chat) Hazards() []sim.Hazard {
+	from := sources[c.Hop2]
 	each := func(fault func(node string) sim.Fault) (all []sim.Fault) {
 		for i := range c.Edges {
 			all = append(all, fault(fmt.Sprintf("edge-%d", i+1)))
@@ -92,14 +100,18 @@ func (c *Chat) Hazards() []sim.Hazard {
 		return all
 	}
 	pause := func(node string) sim.Fault { return netsim.Pause(node) }
+	var hopFaults []sim.Fault
+	for _, node := range append([]string{from.node}, from.others...) {
+		hopFaults = append(hopFaults, sim.Crash(node), pause(node))
+	}
 	const outside = "client-*|publisher-*"
 	return []sim.Hazard{
 		{Faults: each(sim.Crash), Least: time.Second, Most: 5 * time.Second, Group: "edges", Rest: edgeRest},
 		{Faults: each(sim.Stop), Least: 6 * time.Second, Most: 8 * time.Second, Group: "edges", Rest: edgeRest},
 		{Faults: each(pause), Least: 100 * time.Millisecond, Most: 5 * time.Second, Group: "edges", Rest: edgeRest},
 		{Faults: each(func(node string) sim.Fault { return netsim.Slow(node, 50*time.Millisecond) }), Least: time.Second, Most: 10 * time.Second},
-		{Faults: []sim.Fault{sim.Crash("redis"), pause("redis")}, Least: 100 * time.Millisecond, Most: 3 * time.Second, Group: "broker", Rest: time.Second},
-		{Faults: each(func(node string) sim.Fault { return netsim.Partition(node, "redis") }), Least: 100 * time.Millisecond, Most: 5 * time.Second},
+		{Faults: hopFaults, Least: 100 * time.Millisecond, Most: 3 * time.Second, Group: "hop 2", Rest: time.Second},
+		{Faults: each(func(node string) sim.Fault { return netsim.Partition(node, from.node) }), Least: 100 * time.Millisecond, Most: 5 * time.Second},
 		{Faults: []sim.Fault{netsim.Partition(outside, "lb"), netsim.Blackhole(outside, "lb"), netsim.Blackhole("lb", outside)}, Least: 100 * time.Millisecond, Most: 5 * time.Second},
 		{Faults: []sim.Fault{netsim.Loss(outside, "lb", true, 0.05), netsim.Loss(outside, "lb", false, 0.2), netsim.Loss("lb", outside, false, 0.2)}, Least: time.Second, Most: 20 * time.Second},
 		{Faults: []sim.Fault{netsim.Delay(outside, "lb", true, 200*time.Millisecond)}, Least: time.Second, Most: 10 * time.Second},

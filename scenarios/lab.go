@@ -34,7 +34,7 @@ const labInside = 50 * time.Microsecond
 func newLab(w *sim.World) *lab {
 	l := &lab{w: w, inside: labInside}
 	w.Link("*", "*", netsim.Link{Latency: l.inside})
-	w.Node("edge", endpoint("redis-streams", redisSource(w, "redis")))
+	w.Node("edge", endpoint(redisSource(w, "redis-streams", "redis")))
 	return l
 }
 
@@ -76,7 +76,7 @@ func (l *lab) publisher(name string, program func(ctx context.Context, n *sim.No
 		program(ctx, n, func(room, id string) {
 			posts.Go(func() {
 				// It fails only when the run ends; what became of the message is in the history.
-				_, _ = p.Publish(ctx, room, id, nil)
+				post(ctx, n, p, room, id, nil)
 			})
 		})
 		return nil

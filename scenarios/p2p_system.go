@@ -152,7 +152,7 @@ func (s *peer) edit(ctx context.Context) {
 		}
 		// It fails only when the run ends; what became of the edit is in the history.
 		posts.Go(func() {
-			_, _ = publisher.Publish(ctx, documentRoom, fmt.Sprintf("%s-%d", s.node.Name(), i), []byte("edit"))
+			post(ctx, s.node, publisher, documentRoom, fmt.Sprintf("%s-%d", s.node.Name(), i), []byte("edit"))
 		})
 		wait = time.Duration(-math.Log(1-luck.Float64()) / documentEdits * float64(time.Second))
 	}

@@ -180,10 +180,10 @@ func (p *Proxies) build(w *sim.World) *proxiesSystem {
 	sys := &proxiesSystem{p: p}
 	w.Link("*", "*", netsim.Link{Latency: time.Millisecond})
 	w.Link("client-*", "lb-*|edge-*", netsim.Link{Latency: p.Latency}) // no balancer carries UDP
-	redis := redisSource(w, "redis")
+	redis := redisSource(w, "redis-streams", "redis")
 	var backends []string
 	for _, name := range proxiesEdges {
-		w.Node(name, endpoint("redis-streams", redis))
+		w.Node(name, endpoint(redis))
 		backends = append(backends, name+":80")
 	}
 	w.Node("publisher", sys.publish)
@@ -232,7 +232,7 @@ func (sys *proxiesSystem) publish(ctx context.Context, n *sim.Node) error {
 			return nil
 		}
 		// It fails only when the run ends; what became of the message is in the history.
-		_, _ = publisher.Publish(ctx, "room", fmt.Sprintf("m%d", i), body)
+		post(ctx, n, publisher, "room", fmt.Sprintf("m%d", i), body)
 		wait = time.Duration(luck.ExpFloat64() / p.Rate * float64(time.Second))
 	}
 }

@@ -275,13 +275,18 @@ func (s *server) opening(start Start, asked model.Cursor) []frame {
 	return []frame{hello, {Type: frameDiscontinuity, Cursor: start.Cursor, Reason: start.Gap}}
 }
 
+// beatLag is how much later than its Heartbeat a beat comes. What comes from hop 2 by a period that divides the
+// Heartbeat, as when pull polls, would otherwise fall on the very nanosecond of a beat, in virtual time, where
+// the scheduler decides which of two is first.
+const beatLag = 500 * time.Nanosecond
+
 // next waits for a batch, and beats meanwhile.
 func (s *server) next(ctx context.Context, sub Subscription, beat func() error) (Batch, error) {
 	if beat == nil {
 		return sub.Next(ctx)
 	}
 	for {
-		quiet, cancel := context.WithTimeout(ctx, s.cfg.Heartbeat)
+		quiet, cancel := context.WithTimeout(ctx, s.cfg.Heartbeat+beatLag)
 		b, err := sub.Next(quiet)
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {

@@ -118,9 +118,15 @@ var strategies = []struct {
 	{"redis-streams", Promises{Resume: true, Durable: true}, func(c Config) (Strategy, error) { return NewRedisStreams(c) }},
 }
 
+// RingName is the name of [NewRing]'s strategy. [New] does not make it: it takes more than a Config.
+const RingName = "ring"
+
 // PromisesOf tells what the strategy of a name promises; nothing if there is none of that name. That of
 // jetstream is of file storage: memory storage is not durable.
 func PromisesOf(name string) Promises {
+	if name == RingName {
+		return Promises{Resume: true, Durable: true}
+	}
 	for _, s := range strategies {
 		if s.name == name {
 			return s.promises

@@ -70,9 +70,19 @@ type kafkaCall struct {
 	offset  int64      // the room's log must be read up to there, exclusively
 }
 
+// compareKafkaCalls is the canonical order of calls: those that it takes for equal are. Those without a message
+// come first in their room.
 func compareKafkaCalls(a, b *kafkaCall) int {
-	if c := strings.Compare(a.room, b.room); c != 0 || a.message == nil || b.message == nil {
+	if c := strings.Compare(a.room, b.room); c != 0 {
 		return c
+	}
+	switch {
+	case a.message == nil && b.message == nil:
+		return 0
+	case a.message == nil:
+		return -1
+	case b.message == nil:
+		return 1
 	}
 	return strings.Compare(a.message.ID, b.message.ID)
 }

@@ -2,6 +2,7 @@ package hop2
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -146,4 +147,17 @@ func FuzzKafkaEntry(f *testing.F) {
 		e.Body, again.Body = append([]byte{}, e.Body...), append([]byte{}, again.Body...)
 		require.Equal(t, e, again)
 	})
+}
+
+// Goal: the canonical order of calls is one, in whatever order they come.
+// Method: three calls, one without a message, in all orders.
+func TestKafkaCallsHaveOneOrder(t *testing.T) {
+	calls := []*kafkaCall{
+		{room: "r", message: &model.Message{ID: "b"}}, {room: "r"}, {room: "r", message: &model.Message{ID: "a"}},
+	}
+	for _, order := range [][3]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		got := []*kafkaCall{calls[order[0]], calls[order[1]], calls[order[2]]}
+		slices.SortStableFunc(got, compareKafkaCalls)
+		require.Equal(t, []*kafkaCall{calls[1], calls[2], calls[0]}, got, "%v", order)
+	}
 }

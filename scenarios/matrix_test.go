@@ -1,0 +1,117 @@
+package scenarios_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/scenarios"
+	"github.com/twohop/twohop/sim"
+	"github.com/twohop/twohop/sim/hop1"
+	"github.com/twohop/twohop/sim/hop2"
+)
+
+// chatStrategies are the values of the chat's parameter hop2.
+func chatStrategies() []string {
+	names := append(hop2.Names(), hop2.RingName)
+	slices.Sort(names)
+	return names
+}
+
+// tinyChat is a chat that is run for each of many combinations.
+func tinyChat(t *testing.T, transport, strategy string) *scenarios.Chat {
+	c := scenarios.NewChat()
+	c.Clients, c.Rooms, c.Publishers, c.Rate, c.Duration = 8, 4, 2, 3, 14*time.Second
+	require.NoError(t, scenarios.Set(c, "transport", transport))
+	require.NoError(t, scenarios.Set(c, "hop2", strategy))
+	return c
+}
+
+// Goal: any hop 1 goes with any hop 2: an edge crashes and returns, clients lose nothing of which they are not
+// told, and the run reproduces itself.
+// Method: all pairs; with -short every strategy with one transport, and every transport.
+func TestAnyHop1WithAnyHop2(t *testing.T) {
+	transports := hop1.Transports()
+	for i, strategy := range chatStrategies() {
+		for k, transport := range transports {
+			if testing.Short() && k != i%len(transports) {
+				continue
+			}
+			t.Run(strategy+"/"+transport, func(t *testing.T) {
+				c := tinyChat(t, transport, strategy)
+				report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 3, Repeat: 2})
+				require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+				require.Equal(t, transport == "webrtc", report.Inexact)
+				require.Equal(t, []string{transport}, report.Transports())
+				if transport != "poll" { // which has no connection to lose
+					require.Positive(t, report.Reconnects, "nobody was at the edge that crashed")
+				}
+				if hop2.PromisesOf(strategy).Resume {
+					require.Zero(t, report.Discontinuities)
+				}
+			})
+		}
+	}
+}
+
+// Goal: what the chat promises holds over every strategy, whatever hazards come, those of the strategy's own
+// nodes included; and it runs the same way twice.
+func TestAnyHop2SurvivesTheHazards(t *testing.T) {
+	own := 0
+	for i, strategy := range chatStrategies() {
+		if testing.Short() && strategy != hop2.RingName && strategy != "kafka" {
+			continue
+		}
+		t.Run(strategy, func(t *testing.T) {
+			c := tinyChat(t, "mix", strategy)
+			c.Clients, c.Duration = 12, 30*time.Second
+			require.NoError(t, scenarios.ChooseFaults(c, "heavy", uint64(i)))
+			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: uint64(i), Repeat: 2})
+			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+			for _, f := range c.Hazards() {
+				if f.Group == "hop 2" {
+					own += len(f.Faults)
+				}
+			}
+		})
+	}
+	if !testing.Short() {
+		require.Equal(t, 2*(len(chatStrategies())+4), own, "the crash and the pause of each strategy's node, and of ring's others")
+	}
+}
+
+// Goal: the ring loses nothing, whatever of it fails, one thing at a time.
+// Method: a chat over it, with one fault after its clients have connected; each must bite.
+func TestRingConformance(t *testing.T) {
+	for name, fault := range map[string]string{
+		"source restart":      "crash(source)@5s for 3s",
+		"source partition":    "partition(edge-1, source)@5s for 3s",
+		"coordinator restart": "crash(coord-1)@5s for 3s",
+		"controller restart":  "crash(controller)@5s for 3s",
+		"edge crash":          "crash(edge-1)@5s for 4s",
+		"edge gone":           "crash(edge-1)@5s",
+		"rolling restart":     "stop(edge-1)@5s for 3s\nstop(edge-2)@10s for 3s",
+		"slow edge":           "slow(edge-1, 300ms)@5s for 4s",
+	} {
+		if testing.Short() && name != "edge gone" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			faults, err := sim.ParseSchedule(fault)
+			require.NoError(t, err)
+			c := tinyChat(t, "mix", hop2.RingName)
+			c.Duration = 20 * time.Second
+			c.SetFaults(faults)
+			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 4, Repeat: 2})
+			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+			require.Zero(t, report.Discontinuities)
+			require.Len(t, report.Faults, len(faults))
+			for _, f := range report.Faults {
+				require.Positive(t, f.Bites, "%s", f.Fault)
+			}
+		})
+	}
+}
