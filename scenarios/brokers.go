@@ -39,6 +39,7 @@ type Brokers struct {
 	Storage string
 
 	mutant string
+	used   map[string]netsim.Counters // by the source of each strategy, in the latest run
 }
 
 // AllStrategies makes [Brokers] compare all of them.
@@ -141,14 +142,14 @@ func (b *Brokers) Run(w *sim.World) error {
 	bites := ""
 	switch b.Fault {
 	case faultRestart:
-		for _, s := range sys.sources {
-			w.At(from, sim.Crash(s.node))
-			w.At(to, sim.Restart(s.node))
+		for _, name := range b.strategies() {
+			w.At(from, sim.Crash(sys.sources[name].node))
+			w.At(to, sim.Restart(sys.sources[name].node))
 		}
 		bites = "crash"
 	case faultPartition:
-		for _, s := range sys.sources {
-			w.At(from, netsim.Partition("edge-1", s.node))
+		for _, name := range b.strategies() {
+			w.At(from, netsim.Partition("edge-1", sys.sources[name].node))
 		}
 		w.At(to, netsim.Heal())
 		bites = "partition"
@@ -168,6 +169,7 @@ func (b *Brokers) Run(w *sim.World) error {
 	for waited := time.Duration(0); waited < settleLimit && !sys.CaughtUp() && !w.Interrupted(); waited += time.Second {
 		w.RunFor(time.Second)
 	}
+	sys.measure(w.Net())
 	if bites != "" {
 		w.MustHaveBitten(bites)
 	}

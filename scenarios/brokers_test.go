@@ -2,6 +2,8 @@ package scenarios_test
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +86,50 @@ func TestConformanceMutant(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Goal: the comparison of all strategies side by side is whole, its table says what is so, and it reproduces
+// itself.
+// Method: every broker restarts; nothing fails.
+func TestBrokersCompared(t *testing.T) {
+	for _, fault := range []string{"broker-restart", "none"} {
+		b := smallBrokers(scenarios.AllStrategies, fault)
+		b.Edges = 1
+		cfg := sim.Config{Seed: 5}
+		if fault == "none" {
+			cfg.Repeat = 2
+		}
+		report, res := scenarios.Execute(t, b, "", cfg)
+		require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+		require.Len(t, report.Tables, 1)
+		table := report.Tables[0]
+		require.Len(t, table.Rows, len(hop2.Names()))
+		gaps := 0
+		for i, row := range table.Rows {
+			require.Len(t, row, len(table.Head))
+			require.Equal(t, hop2.Names()[i], row[0])
+			latency, err := time.ParseDuration(strings.ReplaceAll(row[1], " ", ""))
+			require.NoError(t, err)
+			// A message goes from the publisher to the broker and from there to the edge; pull waits for its poll.
+			require.GreaterOrEqual(t, latency, 2*b.Latency, row)
+			require.Equal(t, row[0] != "pull", latency < 10*time.Millisecond, row)
+			n, err := strconv.Atoi(row[3])
+			require.NoError(t, err)
+			gaps += n
+			require.Equal(t, fault == "broker-restart" && !hop2.PromisesOf(row[0]).Durable, n > 0, row)
+			each, err := strconv.ParseFloat(row[6], 64)
+			require.NoError(t, err)
+			require.Greater(t, each, 2*float64(b.Body), "%v: a message comes to the broker and leaves it", row)
+			if fault == "broker-restart" {
+				back, err := time.ParseDuration(strings.ReplaceAll(row[7], " ", ""))
+				require.NoError(t, err)
+				require.Positive(t, back)
+				require.Less(t, back, 5*time.Second, row)
+			}
+		}
+		require.Equal(t, report.Discontinuities, gaps)
+	}
+	require.Empty(t, scenarios.NewBrokers().Tables(&model.History{}))
 }
 
 // Goal: an unknown strategy is refused by name, with those that there are.

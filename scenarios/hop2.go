@@ -48,7 +48,7 @@ var sources = map[string]sourceKind{
 	"kafka":         {node: "kafka", add: kafkaSource},
 	"nats":          {node: "nats", add: natsSource},
 	"pull":          {node: "store", add: pullSource},
-	"redis-pubsub":  {node: "redis", add: func(w *sim.World, node string) source { return redisSource(w, "redis-pubsub", node) }},
+	"redis-pubsub":  {node: "redis-pubsub", add: func(w *sim.World, node string) source { return redisSource(w, "redis-pubsub", node) }},
 	"redis-streams": {node: "redis", add: func(w *sim.World, node string) source { return redisSource(w, "redis-streams", node) }},
 	hop2.RingName:   {node: "source", others: (&ring{}).otherNames(), add: ringSource},
 }

@@ -16,7 +16,7 @@
 //   - nats: core NATS, with a sequencer ([RunSequencer]). What is missed is lost, and announced. See [NATS].
 //   - jetstream: a stream of NATS JetStream per room. See [JetStream].
 //
-// [NewRing] makes one that needs more than a broker's address: a room belongs to one edge, which a source
+// [NewRing] makes one, of the name [RingName], that needs more than a broker's address: a room belongs to one edge, which a source
 // delivers to. See [Ring] and [Controller], and packages source and coord.
 //
 // # Determinism
