@@ -99,7 +99,7 @@ func TestReproduces(t *testing.T) {
 	for _, transport := range hop1.Transports() {
 		t.Run(transport, func(t *testing.T) {
 			cfg := fixed()
-			cfg.Repeat = 10
+			cfg.Repeat = 5
 			if testing.Short() {
 				cfg.Repeat = 3
 			}
