@@ -105,6 +105,7 @@ type Pair struct {
 	Channels []*Channel
 
 	pc        *webrtc.PeerConnection
+	settle    time.Duration // before it is closed
 	broken    chan struct{} // closed when either end has closed the connection, or it has failed
 	breakOnce sync.Once
 
@@ -142,9 +143,12 @@ func (c *WebRTC) open(ctx context.Context, peer Signaller, offers bool, maxMessa
 	}
 	signalling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &Pair{
-		pc: pc, broken: make(chan struct{}), out: newOutbox(), opened: make(chan opening, len(channels)),
+		pc: pc, settle: settle, broken: make(chan struct{}), out: newOutbox(), opened: make(chan opening, len(channels)),
 		Channels: make([]*Channel, len(channels)),
 		fell:     make(chan error, 2), cancel: cancel, signalled: make(chan struct{}),
+	}
+	if !offers {
+		p.settle = settleAnswering
 	}
 	if err := p.begin(offers, maxMessage, channels); err != nil {
 		close(p.signalled)
@@ -396,7 +400,14 @@ func (p *Pair) Broken() <-chan struct{} { return p.broken }
 // still taking that in, and its SCTP transport, while it is stopped, waits for up to 200 ms with a lock held
 // that this needs. That costs a real program 200 ms; in virtual time, which stands still while anyone waits
 // for a lock, it would be for ever. A moment of virtual time, however short, passes when all is at rest.
-const settle = time.Microsecond
+//
+// The two ends must not be at rest for equally long: an end that closes on the acknowledgement of its goodbye
+// would abort the association in the very instant in which the abort of the other comes, which closed on the
+// goodbye itself.
+const (
+	settle          = time.Microsecond
+	settleAnswering = 3 * time.Microsecond
+)
 
 // Close closes the pair, at once, and waits for all that it started. Blocked calls on its channels fail. It is
 // idempotent.
@@ -405,7 +416,7 @@ func (p *Pair) Close() error {
 		p.fail()
 		p.cancel()
 		p.helpers.Wait()
-		time.Sleep(settle)
+		time.Sleep(p.settle)
 		p.closeErr = p.pc.GracefulClose()
 	})
 	return p.closeErr
