@@ -269,6 +269,9 @@ func (p *Pair) listen(ctx context.Context, peer Signaller) error {
 }
 
 func (p *Pair) take(s Signal) error {
+	if err := s.validate(); err != nil { // not every Signaller has looked
+		return err
+	}
 	switch {
 	case s.Goodbye != "":
 		return &goodbye{reason: s.Goodbye, retry: s.retry()}
