@@ -18,8 +18,9 @@ type lossyHost interface {
 	done() <-chan struct{}
 	leave(room string, s liveReader)
 	// askCount has the end of a room announced to everybody who listens, in order with the room's
-	// messages. The answer, which says where it is, may come before or after the announcement.
-	askCount(room string) <-chan answer
+	// messages, unless it is known already. The answer, which says where it is, may come before or after the
+	// announcement.
+	askCount(room string, known model.Cursor) <-chan answer
 	insist(ctx context.Context, attempt func() error) error
 }
 
@@ -90,7 +91,7 @@ func (s *lossySubscription) begin(ctx context.Context, from model.Cursor) error 
 // count asks where the room's end is.
 func (s *lossySubscription) count(ctx context.Context) (model.Cursor, error) {
 	select {
-	case a := <-s.host.askCount(s.room):
+	case a := <-s.host.askCount(s.room, model.Cursor{}):
 		if a.err != nil {
 			return model.Cursor{}, a.err
 		}
@@ -141,7 +142,7 @@ func (s *lossySubscription) Next(ctx context.Context) (Batch, error) {
 		}
 		if now := time.Now(); s.asking == nil && (s.suspicious && s.failures == 0 || !now.Before(s.check)) {
 			s.suspicious = false
-			s.asking = s.host.askCount(s.room)
+			s.asking = s.host.askCount(s.room, s.follow.at)
 		}
 		var timer <-chan time.Time
 		if s.asking == nil {

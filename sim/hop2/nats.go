@@ -130,7 +130,7 @@ func (s *NATS) insist(ctx context.Context, attempt func() error) error {
 	return s.link.insist(ctx, attempt)
 }
 
-func (s *NATS) askCount(room string) <-chan answer {
+func (s *NATS) askCount(room string, _ model.Cursor) <-chan answer {
 	answered := make(chan answer, 1)
 	c := s.call(room, []byte{askForEnd})
 	c.answer = func(a natsAnswer) {

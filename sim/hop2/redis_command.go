@@ -65,10 +65,7 @@ func (c *commander) attempt(ctx context.Context, calls []*call) (answers []answe
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.r.cfg.Timeout)
 	defer cancel()
-	answers = c.pipeline(ctx, calls)
-	if missing := missingScripts(calls, answers); len(missing) > 0 {
-		answers = c.reload(ctx, calls, answers, missing)
-	}
+	answers = c.answers(ctx, calls)
 	c.count(calls)
 	for _, a := range answers {
 		if a.err != nil && !isReply(a.err) {
@@ -84,54 +81,59 @@ func (c *commander) attempt(ctx context.Context, calls []*call) (answers []answe
 // socket as it treats a simulated connection (it would look at the file descriptor before each use).
 func plain(conn net.Conn) net.Conn { return struct{ net.Conn }{conn} }
 
-// pipeline sends the calls and reads their answers.
-func (c *commander) pipeline(ctx context.Context, calls []*call) []answer {
-	pipe := c.client.Pipeline()
-	cmds := make([]*redis.Cmd, len(calls))
-	for i, cl := range calls {
-		args := make([]any, len(cl.args))
-		for j, a := range cl.args {
-			args[j] = a
+// answers makes the calls: those that say what is known look first whether it is so still. A broker that
+// lost its scripts (it restarted, or somebody flushed them) gets them again.
+func (c *commander) answers(ctx context.Context, calls []*call) []answer {
+	all, loaded := requestsFor(calls), false
+	for pending := all; len(pending) > 0; {
+		c.pipeline(ctx, pending)
+		var again []*request
+		missing := false
+		for _, q := range pending {
+			switch {
+			case q.looks && q.err == nil && !q.known():
+				q.looks = false
+				again = append(again, q)
+			case !loaded && isReply(q.err) && strings.HasPrefix(q.err.Error(), "NOSCRIPT"):
+				missing = true
+				again = append(again, q)
+			}
 		}
-		cmds[i] = cl.script.EvalSha(ctx, pipe, cl.keys, args...)
+		pending = again
+		if missing {
+			loaded = true
+			if err := c.load(ctx); err != nil {
+				for _, q := range again {
+					q.err = err
+				}
+				break
+			}
+		}
+	}
+	return answersOf(calls, all)
+}
+
+// pipeline sends requests and reads what comes of them.
+func (c *commander) pipeline(ctx context.Context, requests []*request) {
+	pipe := c.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(requests))
+	for i, q := range requests {
+		cmds[i] = q.queue(ctx, pipe)
 	}
 	_, _ = pipe.Exec(ctx) // its error is the first command's, and each command has its own
-	answers := make([]answer, len(calls))
-	for i, cmd := range cmds {
-		answers[i].fields, answers[i].err = stringFields(cmd)
+	for i, q := range requests {
+		q.fields, q.err = stringFields(cmds[i])
 	}
-	return answers
 }
 
-// reload gives a broker that lost its scripts (it restarted, or somebody flushed them) those that are
-// missing, and makes the calls that failed for it again.
-func (c *commander) reload(ctx context.Context, calls []*call, answers []answer, missing []int) []answer {
+// load gives the broker the scripts.
+func (c *commander) load(ctx context.Context) error {
 	for _, source := range scripts {
 		if err := c.client.ScriptLoad(ctx, source).Err(); err != nil {
-			for _, i := range missing {
-				answers[i] = answer{err: fmt.Errorf("load script: %w", err)}
-			}
-			return answers
+			return fmt.Errorf("load script: %w", err)
 		}
 	}
-	again := make([]*call, len(missing))
-	for j, i := range missing {
-		again[j] = calls[i]
-	}
-	for j, a := range c.pipeline(ctx, again) {
-		answers[missing[j]] = a
-	}
-	return answers
-}
-
-func missingScripts(calls []*call, answers []answer) []int {
-	var missing []int
-	for i := range calls {
-		if isReply(answers[i].err) && strings.HasPrefix(answers[i].err.Error(), "NOSCRIPT") {
-			missing = append(missing, i)
-		}
-	}
-	return missing
+	return nil
 }
 
 func (c *commander) count(calls []*call) {
@@ -154,7 +156,7 @@ func (c *commander) disconnect() {
 	c.client = nil
 }
 
-// stringFields reads a reply that is an array of strings.
+// stringFields reads a reply that is an array of strings; one that is missing is "".
 func stringFields(cmd *redis.Cmd) ([]string, error) {
 	if err := cmd.Err(); err != nil {
 		return nil, err
@@ -165,7 +167,7 @@ func stringFields(cmd *redis.Cmd) ([]string, error) {
 	}
 	fields := make([]string, len(values))
 	for i, v := range values {
-		if fields[i], ok = v.(string); !ok {
+		if fields[i], ok = v.(string); !ok && v != nil {
 			return nil, fmt.Errorf("%w: field %d is %T", errReply, i, v)
 		}
 	}

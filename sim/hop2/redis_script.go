@@ -1,12 +1,10 @@
 package hop2
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -50,25 +48,6 @@ if not epoch then
 end
 `
 
-// luaPublish appends a message and announces it, unless its ID is known. ARGV: epoch, id, record,
-// entries to keep, 0 meaning that there is no log, IDs to keep, channel. It answers epoch, seq. Numbers
-// are formatted by hand, since Lua's own way gives an exponent from 10^14 on.
-const luaPublish = luaEpoch + `
-local known = redis.call('HGET', KEYS[3], ARGV[2])
-if known then return {epoch, known} end
-local seq = string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'seq', 1))
-if tonumber(ARGV[4]) > 0 then
-  redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[4], seq .. '-0', 'm', ARGV[3])
-end
-redis.call('HSET', KEYS[3], ARGV[2], seq)
-redis.call('RPUSH', KEYS[4], ARGV[2])
-while redis.call('LLEN', KEYS[4]) > tonumber(ARGV[5]) do
-  redis.call('HDEL', KEYS[3], redis.call('LPOP', KEYS[4]))
-end
-redis.call('PUBLISH', ARGV[6], epoch .. ':' .. seq .. ' ' .. ARGV[3])
-return {epoch, seq}
-`
-
 // luaRead gives a page of the log. ARGV: epoch, epoch of the position asked for, the seq after it, how
 // many entries at most (0 for none). It answers epoch, seq of the newest, entry ID of the oldest (” if
 // there is none), then entry ID and record of each.
@@ -104,53 +83,14 @@ var (
 // pageSize is how many messages one read of a log gives at most.
 const pageSize = 128
 
-// call is one run of a script, on its way to the broker and back.
-type call struct {
-	room   string
-	script *redis.Script
-	keys   []string
-	args   []string
-	answer chan answer // has room for the one answer
+// countCall has a room's count announced, unless it is what is assumed.
+func (r *Redis) countCall(room string, assumed model.Cursor) *call {
+	return r.newCall(room, countScript, assumed, r.channel(room))
 }
 
-type answer struct {
-	fields []string
-	err    error
-}
-
-// compareCalls is the canonical order of calls. Calls that it takes for equal are.
-func compareCalls(a, b *call) int {
-	return cmp.Or(
-		strings.Compare(a.room, b.room),
-		strings.Compare(a.script.Hash(), b.script.Hash()),
-		slices.Compare(a.args, b.args),
-	)
-}
-
-func (r *Redis) publishCall(room, id, record string) *call {
-	keep := 0
-	if r.streams {
-		keep = r.cfg.History
-	}
-	return &call{
-		room: room, script: publishScript, keys: r.keys(room), answer: make(chan answer, 1),
-		args: []string{
-			r.candidate(room), id, record,
-			strconv.Itoa(keep), strconv.Itoa(r.cfg.Remember), r.channel(room),
-		},
-	}
-}
-
-// countCall has a room's count announced.
-func (r *Redis) countCall(room string) *call {
-	return &call{
-		room: room, script: countScript, keys: r.keys(room), answer: make(chan answer, 1),
-		args: []string{r.candidate(room), r.channel(room)},
-	}
-}
-
-// readCall reads what comes after a position; after the zero cursor there is nothing.
-func (r *Redis) readCall(room string, from model.Cursor) *call {
+// readCall reads what comes after a position; after the zero cursor there is nothing. If the log ends where it is
+// assumed to, the answer is no page but that end.
+func (r *Redis) readCall(room string, from, assumed model.Cursor) *call {
 	count := pageSize
 	if from.IsZero() {
 		count = 0
@@ -159,10 +99,7 @@ func (r *Redis) readCall(room string, from model.Cursor) *call {
 	if next < math.MaxUint64 {
 		next++
 	}
-	return &call{
-		room: room, script: readScript, keys: r.keys(room), answer: make(chan answer, 1),
-		args: []string{r.candidate(room), from.Epoch, strconv.FormatUint(next, 10), strconv.Itoa(count)},
-	}
+	return r.newCall(room, readScript, assumed, from.Epoch, strconv.FormatUint(next, 10), strconv.Itoa(count))
 }
 
 // record is what a broker keeps of a message.
@@ -231,20 +168,13 @@ func decodeCount(fields []string) (model.Cursor, error) {
 	return at, nil
 }
 
-func decodePublished(fields []string) (model.Cursor, error) {
-	if len(fields) != 2 {
-		return model.Cursor{}, fmt.Errorf("%w: %d fields for a publish", errReply, len(fields))
-	}
-	at, err := model.ParseCursor(fields[0] + ":" + fields[1])
-	if err != nil || at.Seq == 0 {
-		return model.Cursor{}, fmt.Errorf("%w: position %.80q", errReply, fields)
-	}
-	return at, nil
-}
-
 // decodePage reads the answer to a read. An entry that is no message (another program wrote it) is left
 // out, and so becomes an announced gap.
 func decodePage(room string, fields []string) (page, error) {
+	if len(fields) == 2 {
+		end, err := decodeCount(fields) // nothing is new since the caller's position
+		return page{epoch: end.Epoch, first: end.Seq + 1, last: end.Seq}, err
+	}
 	if len(fields) < 3 || len(fields)%2 == 0 {
 		return page{}, fmt.Errorf("%w: %d fields for a page", errReply, len(fields))
 	}

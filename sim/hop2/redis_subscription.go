@@ -43,7 +43,7 @@ func (s *redisSubscription) begin(ctx context.Context, from model.Cursor) error 
 	var p page
 	err := s.r.insist(ctx, func() error {
 		s.inbox.trust()
-		fields, err := s.r.do(ctx, s.r.readCall(s.room, from))
+		fields, err := s.r.do(ctx, s.r.readCall(s.room, from, model.Cursor{}))
 		if err == nil {
 			p, err = decodePage(s.room, fields)
 		}
@@ -119,7 +119,11 @@ func (s *redisSubscription) readIfDue() {
 	if s.reading != nil || now.Before(s.check) && (s.failures > 0 || !s.merge.wants()) {
 		return
 	}
-	s.reading = s.r.readCall(s.room, s.merge.ask())
+	var known model.Cursor
+	if !s.merge.wants() { // a look at where the log ends will most likely do
+		known = s.merge.at
+	}
+	s.reading = s.r.readCall(s.room, s.merge.ask(), known)
 	s.r.calls.put(s.reading)
 }
 
