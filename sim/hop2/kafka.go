@@ -298,7 +298,26 @@ func (rm *kafkaRoom) take(f fetched) {
 
 // ask makes a request of the broker that leads a room's partition.
 func (k *Kafka) ask(ctx context.Context, client *kgo.Client, leader int, req kmsg.Request) (kmsg.Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout+kafkaWait)
-	defer cancel()
-	return client.Broker(leader).Request(ctx, req)
+	return k.request(ctx, client.Broker(leader), req)
 }
+
+// requester is a client of whichever broker answers, or a broker.
+type requester interface {
+	Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error)
+}
+
+// request makes a request, and takes its time after one that failed: franz-go tells of a connection's end before
+// it drops the connection, so that whether the next request fails with it, or dials, were a race.
+func (k *Kafka) request(ctx context.Context, of requester, req kmsg.Request) (kmsg.Response, error) {
+	// A dial, and waiting for an answer, have bounds of their own in franz-go, which this one is not to tie with.
+	bounded, cancel := context.WithTimeout(ctx, k.cfg.Timeout+kafkaWait+kafkaSettle)
+	defer cancel()
+	resp, err := of.Request(bounded, req)
+	if err != nil {
+		k.pause(kafkaSettle)
+	}
+	return resp, err
+}
+
+// kafkaSettle is how long franz-go is given to drop what failed: it needs the instant only.
+const kafkaSettle = 10 * time.Microsecond

@@ -2,7 +2,6 @@ package hop2
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -217,9 +216,7 @@ func (k *Kafka) leaderBy(client *kgo.Client, topic string) (int, error) {
 	t.Topic = &topic
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = []kmsg.MetadataRequestTopic{t}
-	ctx, cancel := context.WithTimeout(k.ctx, k.cfg.Timeout)
-	defer cancel()
-	resp, err := client.Request(ctx, req)
+	resp, err := k.request(k.ctx, client, req)
 	if err != nil {
 		return 0, err
 	}
@@ -243,9 +240,7 @@ func (k *Kafka) createTopic(topic string) error {
 	t.Topic, t.NumPartitions, t.ReplicationFactor = topic, 1, -1
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Topics, req.TimeoutMillis = []kmsg.CreateTopicsRequestTopic{t}, int32(k.cfg.Timeout.Milliseconds())
-	ctx, cancel := context.WithTimeout(k.ctx, k.cfg.Timeout)
-	defer cancel()
-	resp, err := k.work.Request(ctx, req)
+	resp, err := k.request(k.ctx, k.work, req)
 	if err != nil {
 		return err
 	}
