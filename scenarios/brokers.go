@@ -37,6 +37,9 @@ type Brokers struct {
 	Duration time.Duration
 	// Storage is where jetstream keeps its streams: "file" or "memory".
 	Storage string
+	// Hosts is how many hosts the source of each strategy is spread over that can be: shards of Redis. The
+	// first of them is what fails.
+	Hosts int
 
 	mutant string
 	used   map[string]netsim.Counters // by the source of each strategy, in the latest run
@@ -65,6 +68,7 @@ func NewBrokers() *Brokers {
 	return &Brokers{
 		Hop2: AllStrategies, Fault: faultRestart, Edges: 3, Rooms: 4, Publishers: 2, Rate: 20, Body: 200,
 		Latency: 500 * time.Microsecond, Outage: 2 * time.Second, Duration: 20 * time.Second, Storage: "file",
+		Hosts: 1,
 	}
 }
 
@@ -90,6 +94,7 @@ func (b *Brokers) Params() []Param {
 		{"outage", "how long the fault lasts", durationValue{&b.Outage, 100 * time.Millisecond, time.Minute}},
 		{"duration", "virtual time", durationValue{&b.Duration, 10 * time.Second, time.Hour}},
 		{"storage", "where jetstream keeps its streams", choiceValue{&b.Storage, []string{"file", "memory"}}},
+		{"shards", "hosts that rooms are spread over, by redis-streams and redis-pubsub; the first fails", intValue{&b.Hosts, 1, 16, "hosts"}},
 	}
 }
 
@@ -199,7 +204,7 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 	}
 	w.Link("*", "*", netsim.Link{Latency: b.Latency})
 	for _, strategy := range b.strategies() {
-		s, err := addSource(w, strategy)
+		s, err := addSource(w, strategy, b.Hosts)
 		w.Fail(err)
 		sys.sources[strategy] = s
 	}
@@ -303,7 +308,7 @@ func (sys *BrokersSystem) published(room string, at model.Cursor) {
 func (sys *BrokersSystem) read(ctx context.Context, j *journal, strategy string, s hop2.Strategy, room string) {
 	me := reader{j.n.Name(), room}
 	observe := func(kind model.Kind, at model.Cursor, change func(*model.Event)) {
-		e := model.Event{Kind: kind, Room: room, Epoch: at.Epoch, Seq: at.Seq, Transport: strategy, Peer: sys.sources[strategy].node}
+		e := model.Event{Kind: kind, Room: room, Epoch: at.Epoch, Seq: at.Seq, Transport: strategy, Peer: sys.sources[strategy].nodeOf(room)}
 		if change != nil {
 			change(&e)
 		}

@@ -132,6 +132,48 @@ func TestBrokersCompared(t *testing.T) {
 	require.Empty(t, scenarios.NewBrokers().Tables(&model.History{}))
 }
 
+// Goal: rooms are spread over shards, and one that dies takes its own rooms only.
+// Method: three hosts of Redis, the first of which restarts: what comes late, or with a gap, comes from it alone.
+func TestShards(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second")
+	}
+	for _, strategy := range []string{"redis-streams", "redis-pubsub"} {
+		b := smallBrokers(strategy, "broker-restart")
+		b.Rooms, b.Edges = 6, 1
+		require.NoError(t, scenarios.Set(b, "shards", "3"))
+		report, res := scenarios.Execute(t, b, "", sim.Config{Seed: 5, Repeat: 2})
+		require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+		first := hop2Node(strategy) + "-1"
+		delivered, hit, shard := map[string]int{}, map[string]bool{}, map[string]string{} // by shard, by shard, by room
+		for _, e := range res.History.Events {
+			switch e.Kind {
+			case model.Deliver:
+				delivered[e.Peer]++
+				shard[e.Room] = e.Peer
+			case model.Discontinuity:
+				hit[e.Peer] = true
+			}
+		}
+		for _, l := range model.Latencies(res.History) {
+			if l.Value() > 100*time.Millisecond {
+				hit[shard[l.Room]] = true
+			}
+		}
+		require.Len(t, delivered, 3, "%v", delivered)
+		require.Equal(t, map[string]bool{first: true}, hit)
+		require.Equal(t, strategy == "redis-pubsub", report.Discontinuities > 0)
+	}
+}
+
+// hop2Node is what the host of a strategy's source is called.
+func hop2Node(strategy string) string {
+	if strategy == "redis-streams" {
+		return "redis"
+	}
+	return strategy
+}
+
 // Goal: an unknown strategy is refused by name, with those that there are.
 func TestUnknownStrategy(t *testing.T) {
 	err := scenarios.Set(scenarios.NewChat(), "hop2", "carrier-pigeon")
