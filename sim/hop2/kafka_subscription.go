@@ -75,7 +75,7 @@ func (s *kafkaSubscription) Next(ctx context.Context) (Batch, error) {
 			} else {
 				c := &kafkaCall{room: s.rm.name, answer: make(chan error, 1)}
 				s.loading = c.answer
-				s.k.calls.put(c)
+				s.k.put(c)
 			}
 		}
 		select {
