@@ -93,7 +93,7 @@ func (b *Brokers) tally(h *model.History, strategy string) (t brokersTally) {
 			}
 		}
 	}
-	t.missing = b.Edges*b.Rooms - len(again)
+	t.missing = b.allEdges()*b.Rooms - len(again)
 	return t
 }
 

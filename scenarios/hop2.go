@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/sim"
@@ -22,6 +23,8 @@ type source struct {
 	nodes []string
 	// nodeOf, unless nil, gives the one of nodes that a room is on; else it is node.
 	nodeOf func(room string) string
+	// rotate, unless nil, gives what each of nodes leads to the next one.
+	rotate func()
 	// config gives a node the configuration of its strategy.
 	config func(n *sim.Node) hop2.Config
 	// open opens a node's end of the strategy with such a configuration.
@@ -51,7 +54,7 @@ type sourceKind struct {
 // sources is the registry of how to build what each strategy needs. Its names are those of strategies.
 var sources = map[string]sourceKind{
 	"jetstream":     {node: "jetstream", add: jetStreamSource},
-	"kafka":         {node: "kafka", add: kafkaSource},
+	"kafka":         {node: "kafka", hosts: 16, add: kafkaSource},
 	"nats":          {node: "nats", add: natsSource},
 	"pull":          {node: "store", add: pullSource},
 	"redis-pubsub":  {node: "redis-pubsub", hosts: 16, add: redisSources("redis-pubsub")},
@@ -173,18 +176,29 @@ func shardsAt(strategy string, nodes []string, port string) (source, error) {
 	}, err
 }
 
-// kafkaSource adds a Kafka of one broker, whose data survives its crash.
+// kafkaSource adds a Kafka of so many brokers, whose data survives their crashes.
 func kafkaSource(w *sim.World, nodes []string) source {
-	node := nodes[0]
-	store := hop2.NewKafkaStore(w.T().TempDir())
-	w.Node(node, func(ctx context.Context, n *sim.Node) error {
-		l, err := n.Listen("tcp", ":9092")
-		if err != nil {
-			return err
-		}
-		return hop2.ServeKafka(ctx, l, store)
-	})
-	return brokerAt("kafka", node, "9092")
+	addrs := make([]string, len(nodes))
+	for i, node := range nodes {
+		addrs[i] = node + ":9092"
+	}
+	cluster, err := hop2.NewKafkaCluster(w.T().TempDir(), addrs)
+	w.Fail(err)
+	for i, node := range nodes {
+		w.Node(node, func(ctx context.Context, n *sim.Node) error {
+			l, err := n.Listen("tcp", ":9092")
+			if err != nil {
+				return err
+			}
+			return cluster.Serve(ctx, i, l)
+		})
+	}
+	s := brokerAt("kafka", nodes[0], "9092")
+	s.config = func(n *sim.Node) hop2.Config {
+		return hop2.Config{Addr: strings.Join(addrs, ","), Dial: n.DialContext, Rand: n.Rand("hop 2")}
+	}
+	s.rotate = cluster.Rotate
+	return s
 }
 
 // jetStreamSource adds a NATS server with JetStream, whose streams are kept in a folder.
