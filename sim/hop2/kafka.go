@@ -106,7 +106,7 @@ func NewKafka(cfg Config) (*Kafka, error) {
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	for _, client := range []**kgo.Client{&k.loader.client, &k.work, &k.tail} {
 		var err error
-		if *client, err = k.newClient(); err != nil {
+		if *client, err = k.newClient(kversion.V2_8_0()); err != nil {
 			k.cancel()
 			return nil, fieldError("Addr", fmt.Sprintf("%.80q", cfg.Addr), "host:port, or several of them: "+err.Error())
 		}
@@ -116,9 +116,9 @@ func NewKafka(cfg Config) (*Kafka, error) {
 }
 
 // newClient makes a client, which does nothing until it is asked for something.
-func (k *Kafka) newClient() (*kgo.Client, error) {
+func (k *Kafka) newClient(most *kversion.Versions) (*kgo.Client, error) {
 	return kgo.NewClient(
-		kgo.SeedBrokers(strings.Split(k.cfg.Addr, ",")...), kgo.MaxVersions(kversion.V2_8_0()), kgo.DisableClientMetrics(), kgo.ClientID(k.cfg.Namespace),
+		kgo.SeedBrokers(strings.Split(k.cfg.Addr, ",")...), kgo.MaxVersions(most), kgo.DisableClientMetrics(), kgo.ClientID(k.cfg.Namespace),
 		kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 			defer cancel()

@@ -149,8 +149,11 @@ func (c *KafkaCluster) start(l net.Listener) (*kafkaLife, error) {
 	listeners := 0
 	opts := []kfake.Opt{
 		kfake.NumBrokers(len(c.addrs)), kfake.DefaultNumPartitions(1),
-		kfake.BrokerConfigs(map[string]string{"message.max.bytes": fmt.Sprint(kafkaRecord)}),
-		kfake.GroupMinSessionTimeout(kafkaLeastSession),
+		kfake.BrokerConfigs(map[string]string{
+			"message.max.bytes":                    fmt.Sprint(kafkaRecord),
+			"group.consumer.heartbeat.interval.ms": fmt.Sprint(kafkaHeartbeat.Milliseconds()),
+			"group.consumer.session.timeout.ms":    fmt.Sprint(kafkaSession.Milliseconds()),
+		}),
 		kfake.ListenFn(func(string, string) (net.Listener, error) {
 			addr := net.Addr(kafkaAddr(c.addrs[listeners]))
 			if c.addrs[listeners] == "" {
@@ -177,7 +180,3 @@ func (c *KafkaCluster) start(l net.Listener) (*kafkaLife, error) {
 	life.begin(c.topics)
 	return life, nil
 }
-
-// kafkaLeastSession is the shortest session that a member of a group may ask for. Kafka has 6 s
-// (group.min.session.timeout.ms).
-const kafkaLeastSession = 500 * time.Millisecond
