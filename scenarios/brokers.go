@@ -37,6 +37,9 @@ type Brokers struct {
 	Duration time.Duration
 	// Storage is where jetstream keeps its streams: "file" or "memory".
 	Storage string
+	// Shards is how many hosts of Redis there are, for each of the strategies that use it, and Brokers how many
+	// Kafka has. The first of them is what fails.
+	Shards, Brokers int
 
 	mutant string
 	used   map[string]netsim.Counters // by the source of each strategy, in the latest run
@@ -53,9 +56,14 @@ const (
 	faultCrash     = "edge-crash"       // the first edge crashes, and comes back with its cursors
 	faultRolling   = "rolling-restart"  // one edge after the other is stopped and started
 	faultSlow      = "slow-edge"        // the first edge does not read, and has little room for what waits
+	faultScaleOut  = "scale-out"        // one more edge comes
+	faultScaleIn   = "scale-in"         // the last edge stops for good, and the first takes over its subscriptions
+	faultMove      = "leader-move"      // Kafka's partitions are led by other brokers, and later by others again
 )
 
-var brokerFaults = []string{faultNone, faultRestart, faultPartition, faultCrash, faultRolling, faultSlow}
+var brokerFaults = []string{
+	faultNone, faultRestart, faultPartition, faultCrash, faultRolling, faultSlow, faultScaleOut, faultScaleIn, faultMove,
+}
 
 // slowInbox is how many messages of a room wait for an edge that is slow.
 const slowInbox = 8
@@ -65,6 +73,7 @@ func NewBrokers() *Brokers {
 	return &Brokers{
 		Hop2: AllStrategies, Fault: faultRestart, Edges: 3, Rooms: 4, Publishers: 2, Rate: 20, Body: 200,
 		Latency: 500 * time.Microsecond, Outage: 2 * time.Second, Duration: 20 * time.Second, Storage: "file",
+		Shards: 1, Brokers: 1,
 	}
 }
 
@@ -90,6 +99,8 @@ func (b *Brokers) Params() []Param {
 		{"outage", "how long the fault lasts", durationValue{&b.Outage, 100 * time.Millisecond, time.Minute}},
 		{"duration", "virtual time", durationValue{&b.Duration, 10 * time.Second, time.Hour}},
 		{"storage", "where jetstream keeps its streams", choiceValue{&b.Storage, []string{"file", "memory"}}},
+		{"shards", "hosts of Redis, over which rooms are spread; the first fails", intValue{&b.Shards, 1, 16, "hosts"}},
+		{"brokers", "brokers of Kafka, which lead rooms in turn; the first fails", intValue{&b.Brokers, 1, 16, "brokers"}},
 	}
 }
 
@@ -121,6 +132,12 @@ func (b *Brokers) Validate() error {
 	if most := b.Duration / 2; b.Outage > most {
 		return fmt.Errorf("parameter outage: %v is not allowed: want at most half the duration, %v", b.Outage, most)
 	}
+	if b.Fault == faultMove && (b.Hop2 != "kafka" || b.Brokers == 1) {
+		return fmt.Errorf("parameter fault: %s is not allowed with hop2 %s and %d brokers: want kafka and several", b.Fault, b.Hop2, b.Brokers)
+	}
+	if b.Fault == faultScaleIn && b.Edges == 1 {
+		return fmt.Errorf("parameter fault: %s is not allowed with 1 edge: want 2 or more", b.Fault)
+	}
 	return nil
 }
 
@@ -133,6 +150,14 @@ func (b *Brokers) strategies() []string {
 		return hop2.Names()
 	}
 	return []string{b.Hop2}
+}
+
+// hosts is how many hosts a strategy's source is spread over.
+func (b *Brokers) hosts(strategy string) int {
+	if strategy == "kafka" {
+		return b.Brokers
+	}
+	return b.Shards
 }
 
 // Run implements [Scenario].
@@ -164,8 +189,22 @@ func (b *Brokers) Run(w *sim.World) error {
 			w.At(from+time.Duration(i+1)*each, sim.Restart(edgeName(i)))
 		}
 		bites = "stop"
+	case faultScaleOut:
+		w.At(from, sim.Scale("edges", 1))
+		bites = "scale"
+	case faultScaleIn:
+		w.At(from, sim.Stop(edgeName(b.Edges-1)))
+		bites = "stop"
 	}
-	w.RunFor(b.Duration)
+	if b.Fault == faultMove {
+		w.RunFor(from)
+		sys.sources["kafka"].rotate()
+		w.RunFor(to - from)
+		sys.sources["kafka"].rotate()
+		w.RunFor(b.Duration - to)
+	} else {
+		w.RunFor(b.Duration)
+	}
 	for waited := time.Duration(0); waited < settleLimit && !sys.CaughtUp() && !w.Interrupted(); waited += time.Second {
 		w.RunFor(time.Second)
 	}
@@ -177,40 +216,59 @@ func (b *Brokers) Run(w *sim.World) error {
 	return nil
 }
 
+// allEdges is how many edges there are in all, one that comes later included.
+func (b *Brokers) allEdges() int {
+	if b.Fault == faultScaleOut {
+		return b.Edges + 1
+	}
+	return b.Edges
+}
+
 func edgeName(i int) string { return fmt.Sprintf("edge-%d", i+1) }
 
 // BrokersSystem is Brokers that has been built in a world.
 type BrokersSystem struct {
 	brokers *Brokers
 	sources map[string]source // by strategy
-
-	mu     sync.Mutex
-	rooms  map[string]model.Cursor // the last position known to be in a room's log
-	places map[reader]model.Cursor // where each edge has got to: what it keeps on its disk
+	// tracker knows where each edge has got to in each room, which is what it keeps on its disk.
+	tracker
 }
-
-// reader is one edge's subscription to a room.
-type reader struct{ edge, room string }
 
 // Build adds the nodes and links to a world.
 func (b *Brokers) Build(w *sim.World) *BrokersSystem {
-	sys := &BrokersSystem{
-		brokers: b, sources: map[string]source{}, rooms: map[string]model.Cursor{}, places: map[reader]model.Cursor{},
-	}
+	sys := &BrokersSystem{brokers: b, sources: map[string]source{}}
 	w.Link("*", "*", netsim.Link{Latency: b.Latency})
 	for _, strategy := range b.strategies() {
-		s, err := addSource(w, strategy)
+		s, err := addSource(w, strategy, b.hosts(strategy))
 		w.Fail(err)
 		sys.sources[strategy] = s
 	}
-	for i := range b.Edges {
+	scaled := make(chan struct{})
+	w.OnScale("edges", func(int) error {
+		close(scaled)
+		return nil
+	})
+	for i := range b.allEdges() {
 		w.Node(edgeName(i), func(ctx context.Context, n *sim.Node) error {
+			if i >= b.Edges {
+				select {
+				case <-scaled:
+				case <-ctx.Done():
+					return nil
+				}
+			}
 			return sys.withStrategies(ctx, n, func(j *journal, name string, s hop2.Strategy) {
 				var readers sync.WaitGroup
-				for i := range b.Rooms {
-					readers.Go(func() { sys.read(ctx, j, name, s, strategyRoom(name, i)) })
+				defer readers.Wait()
+				read := func(client string) {
+					for i := range b.Rooms {
+						readers.Go(func() { sys.read(ctx, j, reader{client, strategyRoom(name, i)}, name, s) })
+					}
 				}
-				readers.Wait()
+				read(n.Name())
+				if b.Fault == faultScaleIn && i == 0 && waitUntil(ctx, n, b.Duration/4+takeOver) {
+					read(edgeName(b.Edges - 1))
+				}
 			})
 		})
 	}
@@ -221,6 +279,9 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 	}
 	return sys
 }
+
+// takeOver is how long after an edge has left for good the first edge takes over what it was there for.
+const takeOver = 500 * time.Millisecond
 
 func strategyRoom(strategy string, i int) string { return fmt.Sprintf("%s.%d", strategy, i+1) }
 
@@ -280,34 +341,28 @@ func (sys *BrokersSystem) publish(ctx context.Context, j *journal, strategy stri
 			at, err := s.Publish(ctx, m)
 			if err != nil {
 				e.Kind, e.Note = model.PublishUnknown, err.Error()
-				j.note(who, e, nil)
-				return
+			} else {
+				e.Kind, e.Epoch, e.Seq = model.PublishOK, at.Epoch, at.Seq
 			}
-			e.Kind, e.Epoch, e.Seq = model.PublishOK, at.Epoch, at.Seq
-			j.note(who, e, func() { sys.published(m.Room, at) })
+			j.note(who, e, func() { sys.note(e) })
 		})
 		wait = time.Duration(-math.Log(1-luck.Float64()) / b.Rate * float64(time.Second))
 	}
 }
 
-// published takes note of a message's position.
-func (sys *BrokersSystem) published(room string, at model.Cursor) {
-	sys.mu.Lock()
-	defer sys.mu.Unlock()
-	if known := sys.rooms[room]; at.Epoch != known.Epoch || at.Seq > known.Seq {
-		sys.rooms[room] = at
+// read is a reader's program, from where it had got to before, until ctx ends.
+func (sys *BrokersSystem) read(ctx context.Context, j *journal, me reader, strategy string, s hop2.Strategy) {
+	who := me.client + " " + me.room
+	note := func(e model.Event) {
+		e.Node, e.Room, e.Transport = me.client, me.room, strategy
+		j.note(who, e, func() { sys.note(e) })
 	}
-}
-
-// read reads a room, from where the edge had got to in its last life, until ctx ends.
-func (sys *BrokersSystem) read(ctx context.Context, j *journal, strategy string, s hop2.Strategy, room string) {
-	me := reader{j.n.Name(), room}
 	observe := func(kind model.Kind, at model.Cursor, change func(*model.Event)) {
-		e := model.Event{Kind: kind, Room: room, Epoch: at.Epoch, Seq: at.Seq, Transport: strategy, Peer: sys.sources[strategy].node}
+		e := model.Event{Kind: kind, Epoch: at.Epoch, Seq: at.Seq, Peer: sys.sources[strategy].nodeOf(me.room)}
 		if change != nil {
 			change(&e)
 		}
-		j.note(room, e, func() { sys.keep(me, at) })
+		note(e)
 	}
 	gap := func(at model.Cursor, why string) {
 		if sys.brokers.mutant != mutantSilent {
@@ -316,7 +371,7 @@ func (sys *BrokersSystem) read(ctx context.Context, j *journal, strategy string,
 	}
 	for ctx.Err() == nil {
 		from := sys.place(me)
-		sub, err := s.Subscribe(ctx, room, from)
+		sub, err := s.Subscribe(ctx, me.room, from)
 		if err != nil {
 			continue // only ctx's end ends it: the broker is ours, and says nothing that another attempt would not cure
 		}
@@ -335,7 +390,7 @@ func (sys *BrokersSystem) read(ctx context.Context, j *journal, strategy string,
 			}
 		})
 		sub.Unsubscribe()
-		j.note(room, model.Event{Kind: model.Disconnected, Room: room, Transport: strategy, Note: err.Error()}, nil)
+		note(model.Event{Kind: model.Disconnected, Note: err.Error()})
 	}
 }
 
@@ -357,28 +412,8 @@ func (sys *BrokersSystem) follow(ctx context.Context, n *sim.Node, sub hop2.Subs
 	}
 }
 
-func (sys *BrokersSystem) place(r reader) model.Cursor {
-	sys.mu.Lock()
-	defer sys.mu.Unlock()
-	return sys.places[r]
-}
-
-func (sys *BrokersSystem) keep(r reader, at model.Cursor) {
-	sys.mu.Lock()
-	defer sys.mu.Unlock()
-	sys.places[r] = at
-}
-
-// CaughtUp reports whether every edge has reached the end of every room's log, as far as publishers know
-// it.
+// CaughtUp reports whether every edge has reached the end of every room's log, as far as publishers know it.
 func (sys *BrokersSystem) CaughtUp() bool {
 	b := sys.brokers
-	sys.mu.Lock()
-	defer sys.mu.Unlock()
-	for r, at := range sys.places {
-		if end, known := sys.rooms[r.room]; known && (at.Epoch != end.Epoch || at.Seq < end.Seq) {
-			return false
-		}
-	}
-	return len(sys.places) == b.Edges*b.Rooms*len(b.strategies())
+	return sys.caughtUp(b.allEdges() * b.Rooms * len(b.strategies()))
 }

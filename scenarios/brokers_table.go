@@ -93,7 +93,7 @@ func (b *Brokers) tally(h *model.History, strategy string) (t brokersTally) {
 			}
 		}
 	}
-	t.missing = b.Edges*b.Rooms - len(again)
+	t.missing = b.allEdges()*b.Rooms - len(again)
 	return t
 }
 
@@ -101,6 +101,14 @@ func (b *Brokers) tally(h *model.History, strategy string) (t brokersTally) {
 func (sys *BrokersSystem) measure(net *netsim.Network) {
 	sys.brokers.used = map[string]netsim.Counters{}
 	for strategy, from := range sys.sources {
-		sys.brokers.used[strategy] = net.Host(from.node).Counters()
+		var sum netsim.Counters
+		for _, node := range from.nodes {
+			c := net.Host(node).Counters()
+			sum.PacketsSent += c.PacketsSent
+			sum.PacketsReceived += c.PacketsReceived
+			sum.BytesSent += c.BytesSent
+			sum.BytesReceived += c.BytesReceived
+		}
+		sys.brokers.used[strategy] = sum
 	}
 }

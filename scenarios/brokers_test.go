@@ -45,6 +45,8 @@ func TestConformance(t *testing.T) {
 				"edge-crash":       promises.Resume,
 				"rolling-restart":  promises.Resume,
 				"slow-edge":        promises.Resume,
+				"scale-out":        true,
+				"scale-in":         promises.Resume,
 			} {
 				if testing.Short() && fault != "broker-restart" {
 					continue
@@ -130,6 +132,95 @@ func TestBrokersCompared(t *testing.T) {
 		require.Equal(t, report.Discontinuities, gaps)
 	}
 	require.Empty(t, scenarios.NewBrokers().Tables(&model.History{}))
+}
+
+// Goal: rooms are spread over shards, and one that dies takes its own rooms only.
+// Method: three hosts of Redis, the first of which restarts: what comes late, or with a gap, comes from it alone.
+func TestShards(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second")
+	}
+	for _, strategy := range []string{"redis-streams", "redis-pubsub"} {
+		b := smallBrokers(strategy, "broker-restart")
+		b.Rooms, b.Edges = 6, 1
+		require.NoError(t, scenarios.Set(b, "shards", "3"))
+		report, res := scenarios.Execute(t, b, "", sim.Config{Seed: 5, Repeat: 2})
+		require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+		first := hop2Node(strategy) + "-1"
+		delivered, hit, shard := map[string]int{}, map[string]bool{}, map[string]string{} // by shard, by shard, by room
+		for _, e := range res.History.Events {
+			switch e.Kind {
+			case model.Deliver:
+				delivered[e.Peer]++
+				shard[e.Room] = e.Peer
+			case model.Discontinuity:
+				hit[e.Peer] = true
+			}
+		}
+		for _, l := range model.Latencies(res.History) {
+			if l.Value() > 100*time.Millisecond {
+				hit[shard[l.Room]] = true
+			}
+		}
+		require.Len(t, delivered, 3, "%v", delivered)
+		require.Equal(t, map[string]bool{first: true}, hit)
+		require.Equal(t, strategy == "redis-pubsub", report.Discontinuities > 0)
+	}
+}
+
+// Goal: of several brokers of Kafka, one that dies, or whose partitions others come to lead, loses nothing; and only
+// the rooms that it led wait until others lead them.
+// Method: three brokers; every fault, twice each.
+func TestKafkaBrokers(t *testing.T) {
+	for _, fault := range []string{"broker-restart", "broker-partition", "leader-move", "rolling-restart", "scale-out", "scale-in"} {
+		if testing.Short() && fault != "leader-move" {
+			continue
+		}
+		t.Run(fault, func(t *testing.T) {
+			b := smallBrokers("kafka", fault)
+			b.Rooms = 3
+			require.NoError(t, scenarios.Set(b, "brokers", "3"))
+			require.NoError(t, b.Validate())
+			report, res := scenarios.Execute(t, b, "", sim.Config{Seed: 5, Repeat: 2})
+			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+			require.Zero(t, report.Discontinuities)
+			late := map[string]time.Duration{}
+			for _, l := range model.Latencies(res.History) {
+				late[l.Room] = max(late[l.Room], l.Value())
+			}
+			waited, moved := 0, 0
+			for _, d := range late {
+				if d > time.Second {
+					waited++
+				}
+				if d > 20*time.Millisecond { // nothing else takes as long
+					moved++
+				}
+			}
+			switch fault {
+			case "broker-restart", "broker-partition":
+				require.Equal(t, 1, waited, "%v", late)
+			case "leader-move":
+				require.Zero(t, waited, "%v", late)
+				require.Positive(t, moved, "nobody noticed: %v", late)
+			case "scale-out":
+				require.Zero(t, moved, "%v", late)
+			}
+		})
+	}
+	b := smallBrokers("kafka", "leader-move")
+	require.ErrorContains(t, b.Validate(), "fault: leader-move is not allowed with hop2 kafka and 1 brokers: want kafka and several")
+	b = smallBrokers("kafka", "scale-in")
+	b.Edges = 1
+	require.ErrorContains(t, b.Validate(), "fault: scale-in is not allowed with 1 edge: want 2 or more")
+}
+
+// hop2Node is what the host of a strategy's source is called.
+func hop2Node(strategy string) string {
+	if strategy == "redis-streams" {
+		return "redis"
+	}
+	return strategy
 }
 
 // Goal: an unknown strategy is refused by name, with those that there are.

@@ -205,7 +205,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	w.Link("client-*|publisher-*", "lb|edge-*", outside) // the balancer carries TCP; peer connections go to an edge
 
 	var err error
-	sys.source, err = addSource(w, c.Hop2)
+	sys.source, err = addSource(w, c.Hop2, 1)
 	w.Fail(err)
 	backends := make([]string, c.Edges)
 	for i := range backends {

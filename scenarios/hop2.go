@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/sim"
@@ -16,9 +17,14 @@ import (
 
 // source is where messages come from: what a strategy of hop 2 needs in a world besides the edges.
 type source struct {
-	// node is the name of the host that is, or represents, the source: the one to crash, to cut off and to
-	// measure.
+	// node is the name of the host that is, or represents, the source: the one to crash and to cut off.
 	node string
+	// nodes are all those that messages come from, node first.
+	nodes []string
+	// nodeOf, unless nil, gives the one of nodes that a room is on; else it is node.
+	nodeOf func(room string) string
+	// rotate, unless nil, gives what each of nodes leads to the next one.
+	rotate func()
 	// config gives a node the configuration of its strategy.
 	config func(n *sim.Node) hop2.Config
 	// open opens a node's end of the strategy with such a configuration.
@@ -39,17 +45,20 @@ type sourceKind struct {
 	node string // the name of the source's node
 	// others are the names of the rest, any one of which edges can do without for a while.
 	others []string
-	add    func(w *sim.World, node string) source
+	// hosts, unless 0, is how many hosts the source can be spread over, at most. They are numbered if there are
+	// several.
+	hosts int
+	add   func(w *sim.World, nodes []string) source
 }
 
 // sources is the registry of how to build what each strategy needs. Its names are those of strategies.
 var sources = map[string]sourceKind{
 	"jetstream":     {node: "jetstream", add: jetStreamSource},
-	"kafka":         {node: "kafka", add: kafkaSource},
+	"kafka":         {node: "kafka", hosts: 16, add: kafkaSource},
 	"nats":          {node: "nats", add: natsSource},
 	"pull":          {node: "store", add: pullSource},
-	"redis-pubsub":  {node: "redis-pubsub", add: func(w *sim.World, node string) source { return redisSource(w, "redis-pubsub", node) }},
-	"redis-streams": {node: "redis", add: func(w *sim.World, node string) source { return redisSource(w, "redis-streams", node) }},
+	"redis-pubsub":  {node: "redis-pubsub", hosts: 16, add: redisSources("redis-pubsub")},
+	"redis-streams": {node: "redis", hosts: 16, add: redisSources("redis-streams")},
 	hop2.RingName:   {node: "source", others: (&ring{}).otherNames(), add: ringSource},
 }
 
@@ -60,19 +69,31 @@ func strategies() []string {
 	return names
 }
 
-// addSource adds the nodes that a strategy needs to a world.
-func addSource(w *sim.World, strategy string) (source, error) {
+// addSource adds the nodes that a strategy needs to a world, spread over so many hosts, or as many as it can be.
+func addSource(w *sim.World, strategy string, hosts int) (source, error) {
 	kind, known := sources[strategy]
 	if !known {
 		return source{}, fmt.Errorf("scenarios: nothing says how to build the source of strategy %q", strategy)
 	}
-	return kind.add(w, kind.node), nil
+	nodes := []string{kind.node}
+	if hosts = min(hosts, kind.hosts); hosts > 1 {
+		nodes = nil
+		for i := range hosts {
+			nodes = append(nodes, fmt.Sprintf("%s-%d", kind.node, i+1))
+		}
+	}
+	s := kind.add(w, nodes)
+	s.node, s.nodes = nodes[0], nodes
+	if s.nodeOf == nil {
+		s.nodeOf = func(string) string { return s.node }
+	}
+	return s, nil
 }
 
 // brokerAt is a source that is one broker on one port.
 func brokerAt(strategy, node, port string) source {
 	return source{
-		node: node, config: brokerConfig(node, port),
+		config: brokerConfig(node, port),
 		open: func(_ *sim.Node, cfg hop2.Config) (joint, error) {
 			s, err := hop2.New(strategy, cfg)
 			return joint{Strategy: s}, err
@@ -88,13 +109,14 @@ func brokerConfig(node, port string) func(n *sim.Node) hop2.Config {
 }
 
 // ringSource adds a ring by consistent hashing.
-func ringSource(w *sim.World, _ string) source {
+func ringSource(w *sim.World, _ []string) source {
 	r := ring{placement: model.Placement{Kind: model.Consistent, VirtualNodes: NewScaling().VirtualNodes}}
 	return r.build(w)
 }
 
 // pullSource adds a store to be polled, whose database survives its crash, as far as it was synced.
-func pullSource(w *sim.World, node string) source {
+func pullSource(w *sim.World, nodes []string) source {
+	node := nodes[0]
 	d := disk.New()
 	w.Node(node, func(ctx context.Context, n *sim.Node) error {
 		boot(n, d)
@@ -105,6 +127,22 @@ func pullSource(w *sim.World, node string) source {
 		return errors.Join(n.Serve(ctx, ":80", logs.Handler()), logs.Close())
 	})
 	return brokerAt("pull", node, "80")
+}
+
+// redisSources adds hosts of Redis whose data survives their crashes. If there are several, rooms are spread over
+// them.
+func redisSources(strategy string) func(w *sim.World, nodes []string) source {
+	return func(w *sim.World, nodes []string) source {
+		if len(nodes) == 1 {
+			return redisSource(w, strategy, nodes[0])
+		}
+		for _, node := range nodes {
+			redisSource(w, strategy, node)
+		}
+		s, err := shardsAt(strategy, nodes, "6379")
+		w.Fail(err)
+		return s
+	}
 }
 
 // redisSource adds a Redis whose data survives its crash.
@@ -120,21 +158,52 @@ func redisSource(w *sim.World, strategy, node string) source {
 	return brokerAt(strategy, node, "6379")
 }
 
-// kafkaSource adds a Kafka of one broker, whose data survives its crash.
-func kafkaSource(w *sim.World, node string) source {
-	store := hop2.NewKafkaStore(w.T().TempDir())
-	w.Node(node, func(ctx context.Context, n *sim.Node) error {
-		l, err := n.Listen("tcp", ":9092")
-		if err != nil {
-			return err
-		}
-		return hop2.ServeKafka(ctx, l, store)
-	})
-	return brokerAt("kafka", node, "9092")
+// shardsAt is a source that is brokers on one port of each of some nodes, which do not know each other.
+func shardsAt(strategy string, nodes []string, port string) (source, error) {
+	addrs, byAddr := make([]string, len(nodes)), map[string]string{}
+	for i, node := range nodes {
+		addrs[i] = node + ":" + port
+		byAddr[addrs[i]] = node
+	}
+	ring, err := hop2.ShardRing(addrs)
+	return source{
+		nodeOf: func(room string) string { return byAddr[ring.Owner(room)] },
+		config: brokerConfig(nodes[0], port),
+		open: func(_ *sim.Node, cfg hop2.Config) (joint, error) {
+			s, err := hop2.NewSharded(strategy, cfg, addrs)
+			return joint{Strategy: s}, err
+		},
+	}, err
+}
+
+// kafkaSource adds a Kafka of so many brokers, whose data survives their crashes.
+func kafkaSource(w *sim.World, nodes []string) source {
+	addrs := make([]string, len(nodes))
+	for i, node := range nodes {
+		addrs[i] = node + ":9092"
+	}
+	cluster, err := hop2.NewKafkaCluster(w.T().TempDir(), addrs)
+	w.Fail(err)
+	for i, node := range nodes {
+		w.Node(node, func(ctx context.Context, n *sim.Node) error {
+			l, err := n.Listen("tcp", ":9092")
+			if err != nil {
+				return err
+			}
+			return cluster.Serve(ctx, i, l)
+		})
+	}
+	s := brokerAt("kafka", nodes[0], "9092")
+	s.config = func(n *sim.Node) hop2.Config {
+		return hop2.Config{Addr: strings.Join(addrs, ","), Dial: n.DialContext, Rand: n.Rand("hop 2")}
+	}
+	s.rotate = cluster.Rotate
+	return s
 }
 
 // jetStreamSource adds a NATS server with JetStream, whose streams are kept in a folder.
-func jetStreamSource(w *sim.World, node string) source {
+func jetStreamSource(w *sim.World, nodes []string) source {
+	node := nodes[0]
 	store := hop2.NewNATSStore(w.T().TempDir())
 	w.Node(node, func(ctx context.Context, n *sim.Node) error {
 		l, err := n.Listen("tcp", ":4222")
@@ -147,7 +216,8 @@ func jetStreamSource(w *sim.World, node string) source {
 }
 
 // natsSource adds a NATS server without JetStream, and with the sequencer, which lives and dies with it.
-func natsSource(w *sim.World, node string) source {
+func natsSource(w *sim.World, nodes []string) source {
+	node := nodes[0]
 	store := hop2.NewNATSStore("")
 	at := brokerAt("nats", node, "4222")
 	w.Node(node, func(ctx context.Context, n *sim.Node) error {

@@ -97,6 +97,8 @@ func TestRingConformance(t *testing.T) {
 		"edge gone":           "crash(edge-1)@5s",
 		"rolling restart":     "stop(edge-1)@5s for 3s\nstop(edge-2)@10s for 3s",
 		"slow edge":           "slow(edge-1, 300ms)@5s for 4s",
+		"scale in":            "stop(edge-1)@5s",
+		"scale out":           "stop(edge-2)@1ms for 6s", // it is not there before
 	} {
 		if testing.Short() && name != "edge gone" {
 			continue

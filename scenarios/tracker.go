@@ -12,22 +12,25 @@ import (
 type tracker struct {
 	mu     sync.Mutex
 	rooms  map[string]model.Cursor // the last position known to be in a room's log
-	places map[string]place        // of each client that has connected
+	places map[reader]model.Cursor // where each client that has connected has got to
 }
 
-// place is how far a client has come in its room.
-type place struct {
-	room string
-	at   model.Cursor
-}
+// reader is one client's subscription to a room.
+type reader struct{ client, room string }
 
 // observe notes what a node's publisher or client has seen, for the history and for caughtUp.
 func (t *tracker) observe(n *sim.Node, e model.Event) {
+	e.Node = n.Name()
 	n.Record(e)
+	t.note(e)
+}
+
+// note takes an event that stands in the history.
+func (t *tracker) note(e model.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.rooms == nil {
-		t.rooms, t.places = make(map[string]model.Cursor), make(map[string]place)
+		t.rooms, t.places = make(map[string]model.Cursor), make(map[reader]model.Cursor)
 	}
 	switch e.Kind {
 	case model.PublishOK:
@@ -35,19 +38,26 @@ func (t *tracker) observe(n *sim.Node, e model.Event) {
 			t.rooms[e.Room] = e.Cursor()
 		}
 	case model.Connected, model.Deliver, model.Discontinuity:
-		t.places[n.Name()] = place{e.Room, e.Cursor()}
+		t.places[reader{e.Node, e.Room}] = e.Cursor()
 	}
 }
 
-// caughtUp reports whether so many clients have connected, and each has reached the end of its room's log, as
-// far as publishers know it.
-func (t *tracker) caughtUp(clients int) bool {
+// place is where a client has got to in a room; zero if it has never been there.
+func (t *tracker) place(r reader) model.Cursor {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, p := range t.places {
-		if end, known := t.rooms[p.room]; known && (p.at.Epoch != end.Epoch || p.at.Seq < end.Seq) {
+	return t.places[r]
+}
+
+// caughtUp reports whether so many subscriptions there have been, and each has reached the end of its room's log,
+// as far as publishers know it.
+func (t *tracker) caughtUp(subscriptions int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for r, at := range t.places {
+		if end, known := t.rooms[r.room]; known && (at.Epoch != end.Epoch || at.Seq < end.Seq) {
 			return false
 		}
 	}
-	return len(t.places) == clients
+	return len(t.places) == subscriptions
 }

@@ -17,7 +17,8 @@
 //   - jetstream: a stream of NATS JetStream per room. See [JetStream].
 //
 // [NewRing] makes one, of the name [RingName], that needs more than a broker's address: a room belongs to one edge, which a source
-// delivers to. See [Ring] and [Controller], and packages source and coord.
+// delivers to. See [Ring] and [Controller], and packages source and coord. [NewSharded] makes one of any name over
+// several brokers that know nothing of each other.
 //
 // # Determinism
 //

@@ -31,8 +31,10 @@ import (
 // Nothing is trimmed by the strategy. What the broker's retention trimmed is out of reach, and announced as
 // a gap; so is the loss of a topic.
 //
-// It holds two connections to each broker that leads a partition: one for what is at hand, one to wait for
-// news. It uses franz-go's client for connections, versions and metadata, but not its producer and consumer,
+// Addr may name several brokers, separated by commas, to find the cluster by; any one will do. It holds a few
+// connections to each broker that leads a partition: to look around, for what is at hand, and to wait for news.
+// Brokers are independent of each other: one that does not answer holds up the rooms that it leads, until
+// another leads them. It uses franz-go's client for connections, versions and metadata, but not its producer and consumer,
 // whose goroutines make as many requests of the records of one instant as the scheduler likes.
 type Kafka struct {
 	cfg      Config
@@ -41,14 +43,14 @@ type Kafka struct {
 	ctx    context.Context // ends when the strategy is closed
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
-	calls  *gather[*kafkaCall] // for the worker
-	news   chan struct{}       // has an element if there are rooms that the tail does not know yet
 
-	work, tail *kgo.Client
+	loader     *kafkaLoader
+	work, tail *kgo.Client // of the lanes: for calls, and to wait for news
 
 	mu    sync.Mutex // never held across anything that blocks; taken before a room's
 	rooms map[string]*kafkaRoom
-	fails string // the latest failure
+	lanes map[int]*kafkaLane // by broker
+	fails string             // the latest failure
 }
 
 // kafkaRoom is a replica of a room's end.
@@ -58,7 +60,7 @@ type kafkaRoom struct {
 	mu      sync.Mutex
 	log     *kafkaLog
 	leader  int           // the broker that leads the partition
-	loaded  bool          // the log is known, and the tail follows it
+	loaded  bool          // the log is known, and the leader's lane follows it
 	changed chan struct{} // closed, and made anew, whenever the log changed
 }
 
@@ -98,26 +100,25 @@ func NewKafka(cfg Config) (*Kafka, error) {
 		return nil, err
 	}
 	k := &Kafka{
-		cfg: cfg, identity: randomName(cfg.Rand), calls: newGather(compareKafkaCalls),
-		news: make(chan struct{}, 1), rooms: map[string]*kafkaRoom{},
+		cfg: cfg, identity: randomName(cfg.Rand), rooms: map[string]*kafkaRoom{}, lanes: map[int]*kafkaLane{},
 	}
+	k.loader = &kafkaLoader{k: k, calls: newGather(compareKafkaCalls)}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
-	var err, err2 error
-	k.work, err = k.newClient()
-	k.tail, err2 = k.newClient()
-	if err := errors.Join(err, err2); err != nil {
-		k.cancel()
-		return nil, fieldError("Addr", fmt.Sprintf("%.80q", cfg.Addr), "host:port: "+err.Error())
+	for _, client := range []**kgo.Client{&k.loader.client, &k.work, &k.tail} {
+		var err error
+		if *client, err = k.newClient(kversion.V2_8_0()); err != nil {
+			k.cancel()
+			return nil, fieldError("Addr", fmt.Sprintf("%.80q", cfg.Addr), "host:port, or several of them: "+err.Error())
+		}
 	}
-	k.tasks.Go(k.serve)
-	k.tasks.Go(k.listen)
+	k.tasks.Go(k.loader.serve)
 	return k, nil
 }
 
 // newClient makes a client, which does nothing until it is asked for something.
-func (k *Kafka) newClient() (*kgo.Client, error) {
+func (k *Kafka) newClient(most *kversion.Versions) (*kgo.Client, error) {
 	return kgo.NewClient(
-		kgo.SeedBrokers(k.cfg.Addr), kgo.MaxVersions(kversion.V2_8_0()), kgo.DisableClientMetrics(), kgo.ClientID(k.cfg.Namespace),
+		kgo.SeedBrokers(strings.Split(k.cfg.Addr, ",")...), kgo.MaxVersions(most), kgo.DisableClientMetrics(), kgo.ClientID(k.cfg.Namespace),
 		kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 			defer cancel()
@@ -137,8 +138,9 @@ func (k *Kafka) newClient() (*kgo.Client, error) {
 func (k *Kafka) Close() error {
 	k.cancel()
 	k.tasks.Wait()
-	k.work.Close()
-	k.tail.Close()
+	for _, client := range []*kgo.Client{k.loader.client, k.work, k.tail} {
+		client.Close()
+	}
 	return nil
 }
 
@@ -171,7 +173,7 @@ func (k *Kafka) Publish(ctx context.Context, m model.Message) (model.Cursor, err
 
 // do makes a call, and waits until its room's log is read as far as it says.
 func (k *Kafka) do(ctx context.Context, rm *kafkaRoom, c *kafkaCall) error {
-	k.calls.put(c)
+	k.put(c)
 	select {
 	case err := <-c.answer:
 		if err != nil {
@@ -251,15 +253,15 @@ func (k *Kafka) room(name string) *kafkaRoom {
 	return rm
 }
 
-// sorted lists the rooms that are loaded.
-func (k *Kafka) sorted() []*kafkaRoom {
+// roomsOf lists the rooms that are loaded and that a broker leads, sorted.
+func (k *Kafka) roomsOf(leader int) []*kafkaRoom {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var rooms []*kafkaRoom
 	for _, name := range slices.Sorted(maps.Keys(k.rooms)) {
 		rm := k.rooms[name]
 		rm.mu.Lock()
-		if rm.loaded {
+		if rm.loaded && rm.leader == leader {
 			rooms = append(rooms, rm)
 		}
 		rm.mu.Unlock()
@@ -298,7 +300,42 @@ func (rm *kafkaRoom) take(f fetched) {
 
 // ask makes a request of the broker that leads a room's partition.
 func (k *Kafka) ask(ctx context.Context, client *kgo.Client, leader int, req kmsg.Request) (kmsg.Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout+kafkaWait)
+	return k.request(ctx, client.Broker(leader), req)
+}
+
+// requester is a client of whichever broker answers, or a broker.
+type requester interface {
+	Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error)
+}
+
+// request makes a request, and takes its time after one that failed: franz-go tells of a connection's end before
+// it drops the connection, so that whether the next request fails with it, or dials, were a race.
+func (k *Kafka) request(ctx context.Context, of requester, req kmsg.Request) (kmsg.Response, error) {
+	// A dial, and waiting for an answer, have bounds of their own in franz-go, which this one is not to tie with.
+	bounded, cancel := context.WithTimeout(ctx, k.cfg.Timeout+kafkaWait+kafkaSettle)
 	defer cancel()
-	return client.Broker(leader).Request(ctx, req)
+	resp, err := of.Request(bounded, req)
+	if err != nil {
+		k.pause(kafkaSettle)
+	}
+	return resp, err
+}
+
+// kafkaSettle is how long franz-go is given to drop what failed: it needs the instant only.
+const kafkaSettle = 10 * time.Microsecond
+
+// pause waits, unless the strategy is closed.
+func (k *Kafka) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-k.ctx.Done():
+	}
+}
+
+func (k *Kafka) failure(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.fails = err.Error()
 }

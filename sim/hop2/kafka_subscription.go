@@ -14,23 +14,35 @@ func (k *Kafka) Subscribe(ctx context.Context, room string, from model.Cursor) (
 	if err := checkRoom(room); err != nil {
 		return nil, fmt.Errorf("hop2 kafka: subscribe: %w", err)
 	}
-	rm := k.room(room)
-	s := &kafkaSubscription{k: k, rm: rm, closed: make(chan struct{})}
-	err := k.insist(ctx, func() error {
-		c := &kafkaCall{room: room, answer: make(chan error, 1)}
-		if err := k.do(ctx, rm, c); err != nil {
-			return err
-		}
-		rm.mu.Lock()
-		defer rm.mu.Unlock()
-		s.start.Cursor, s.start.Gap = agree(from, rm.log.page())
-		return nil
-	})
-	if err != nil {
+	s := k.reader(room)
+	if err := s.agreeOn(ctx, from); err != nil {
 		return nil, fmt.Errorf("hop2 kafka: subscribe to room %s: %w", room, err)
 	}
-	s.at = s.start.Cursor
 	return s, nil
+}
+
+// reader makes a reader of a room, which must agree on a position.
+func (k *Kafka) reader(room string) *kafkaSubscription {
+	return &kafkaSubscription{k: k, rm: k.room(room), closed: make(chan struct{})}
+}
+
+// upToDate brings the replica up to date.
+func (s *kafkaSubscription) upToDate(ctx context.Context) error {
+	return s.k.do(ctx, s.rm, &kafkaCall{room: s.rm.name, answer: make(chan error, 1)})
+}
+
+// agreeOn agrees on the position to read from.
+func (s *kafkaSubscription) agreeOn(ctx context.Context, from model.Cursor) error {
+	return s.k.insist(ctx, func() error {
+		if err := s.upToDate(ctx); err != nil {
+			return err
+		}
+		s.rm.mu.Lock()
+		defer s.rm.mu.Unlock()
+		s.start.Cursor, s.start.Gap = agree(from, s.rm.log.page())
+		s.at = s.start.Cursor
+		return nil
+	})
 }
 
 // kafkaSubscription is one reader of a room's replica, which is its inbox: a reader that is slower than
@@ -75,7 +87,7 @@ func (s *kafkaSubscription) Next(ctx context.Context) (Batch, error) {
 			} else {
 				c := &kafkaCall{room: s.rm.name, answer: make(chan error, 1)}
 				s.loading = c.answer
-				s.k.calls.put(c)
+				s.k.put(c)
 			}
 		}
 		select {
