@@ -19,6 +19,10 @@
 // [NewRing] makes one, of the name [RingName], that needs more than a broker's address: a room belongs to one edge, which a source
 // delivers to. See [Ring] and [Controller], and packages source and coord.
 //
+// A [Relay] stands between any of them and a region's edges: it subscribes once to a room, keeps its latest
+// messages, and sends each on once to every edge, or to further relays. They read it by a [Relayed], which
+// promises what the relay's own strategy does.
+//
 // # Determinism
 //
 // The package runs on real sockets and in a testing/synctest bubble alike. Time and randomness come
@@ -36,7 +40,10 @@
 // # Limitations
 //
 // Of two strategies of one node that dial one address at the same instant, the scheduler decides who is
-// first. Ring keeps its own connections apart, but not those of two rings.
+// first. Ring and Relayed keep their own connections apart, but not those of two of them.
+//
+// A relay answers the operations of one request together: while one of them waits for what the relay must ask
+// upstream for, up to [RelayConfig].Timeout, the others of its batch wait, too.
 //
 // A broker that loses the end of a room's log and keeps its epoch, as an asynchronous replica does
 // when it takes over, is noticed (and announced as a gap) only if a reader was ahead of it. IDs are
