@@ -69,7 +69,7 @@ type Network struct {
 	connections uint32
 	freePackets *packet
 	pool        *tcp.Pool
-	timer       *time.Timer
+	timer       *time.Timer // has fired, or nil
 	interrupted atomic.Bool
 	progress    atomic.Int64 // virtual time, for watching from outside the bubble
 	rounds      atomic.Uint64
@@ -110,10 +110,8 @@ func New(cfg Config) (*Network, error) {
 		zone:    Zone{records: make(map[string]record)},
 		rules:   1,
 		kick:    make(chan struct{}, 1),
-		timer:   time.NewTimer(time.Hour),
 		pool:    tcp.NewPool(),
 	}
-	n.timer.Stop()
 	if cfg.Capture != nil {
 		out, err := capture.New(cfg.Capture, n.begin)
 		if err != nil {

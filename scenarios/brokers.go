@@ -23,6 +23,9 @@ type Brokers struct {
 	// Fault is what fails: one of brokerFaults.
 	Fault                    string
 	Edges, Rooms, Publishers int
+	// Relays is how many relays stand between each strategy's broker and everybody else, who go to them in
+	// turn; 0 means that they go to the broker.
+	Relays int
 	// Rate is how many messages each publisher publishes per second on average (a Poisson process), to
 	// each strategy.
 	Rate float64
@@ -52,17 +55,18 @@ const AllStrategies = "all"
 const (
 	faultNone      = "none"
 	faultRestart   = "broker-restart"   // the broker crashes, and comes back with what its disk keeps
-	faultPartition = "broker-partition" // the first edge and the broker do not reach each other
+	faultPartition = "broker-partition" // the first edge, or relay, and the broker do not reach each other
 	faultCrash     = "edge-crash"       // the first edge crashes, and comes back with its cursors
 	faultRolling   = "rolling-restart"  // one edge after the other is stopped and started
 	faultSlow      = "slow-edge"        // the first edge does not read, and has little room for what waits
 	faultScaleOut  = "scale-out"        // one more edge comes
 	faultScaleIn   = "scale-in"         // the last edge stops for good, and the first takes over its subscriptions
 	faultMove      = "leader-move"      // Kafka's partitions are led by other brokers, and later by others again
+	faultRelay     = "relay-restart"    // the first relay crashes, and comes back with nothing
 )
 
 var brokerFaults = []string{
-	faultNone, faultRestart, faultPartition, faultCrash, faultRolling, faultSlow, faultScaleOut, faultScaleIn, faultMove,
+	faultNone, faultRestart, faultPartition, faultCrash, faultRolling, faultSlow, faultScaleOut, faultScaleIn, faultMove, faultRelay,
 }
 
 // slowInbox is how many messages of a room wait for an edge that is slow.
@@ -91,6 +95,7 @@ func (b *Brokers) Params() []Param {
 		{"hop2", "what carries messages to the edges", choiceValue{&b.Hop2, append([]string{AllStrategies}, hop2.Names()...)}},
 		{"fault", "what fails", choiceValue{&b.Fault, brokerFaults}},
 		{"edges", "endpoint servers, each subscribed to all rooms", intValue{&b.Edges, 1, 50, "servers"}},
+		{"relays", "relays between each broker and the edges; 0 is none", intValue{&b.Relays, 0, 50, "servers"}},
 		{"rooms", "rooms of each strategy", intValue{&b.Rooms, 1, 1000, "rooms"}},
 		{"publishers", "publishers, each publishing to all rooms", intValue{&b.Publishers, 1, 100, "publishers"}},
 		{"rate", "messages published by each publisher, to each strategy", floatValue{&b.Rate, 0.1, 1000, "messages/s"}},
@@ -138,6 +143,9 @@ func (b *Brokers) Validate() error {
 	if b.Fault == faultScaleIn && b.Edges == 1 {
 		return fmt.Errorf("parameter fault: %s is not allowed with 1 edge: want 2 or more", b.Fault)
 	}
+	if b.Fault == faultRelay && b.Relays == 0 {
+		return fmt.Errorf("parameter fault: %s is not allowed: there are no relays; set relays, too", b.Fault)
+	}
 	return nil
 }
 
@@ -174,10 +182,16 @@ func (b *Brokers) Run(w *sim.World) error {
 		bites = "crash"
 	case faultPartition:
 		for _, name := range b.strategies() {
-			w.At(from, netsim.Partition("edge-1", sys.sources[name].node))
+			w.At(from, netsim.Partition(b.nearest(name), sys.sources[name].node))
 		}
 		w.At(to, netsim.Heal())
 		bites = "partition"
+	case faultRelay:
+		for _, name := range b.strategies() {
+			w.At(from, sim.Crash(b.nearest(name)))
+			w.At(to, sim.Restart(b.nearest(name)))
+		}
+		bites = "crash"
 	case faultCrash:
 		w.At(from, sim.Crash("edge-1"))
 		w.At(to, sim.Restart("edge-1"))
@@ -224,24 +238,32 @@ func (b *Brokers) allEdges() int {
 	return b.Edges
 }
 
+// nearest is the first of those who go to a strategy's broker: edges, or relays.
+func (b *Brokers) nearest(strategy string) string {
+	if b.Relays > 0 {
+		return relayName("relay-"+strategy, 0)
+	}
+	return edgeName(0)
+}
+
 func edgeName(i int) string { return fmt.Sprintf("edge-%d", i+1) }
 
 // BrokersSystem is Brokers that has been built in a world.
 type BrokersSystem struct {
 	brokers *Brokers
-	sources map[string]source // by strategy
+	sources map[string]relayed // by strategy
 	// tracker knows where each edge has got to in each room, which is what it keeps on its disk.
 	tracker
 }
 
 // Build adds the nodes and links to a world.
 func (b *Brokers) Build(w *sim.World) *BrokersSystem {
-	sys := &BrokersSystem{brokers: b, sources: map[string]source{}}
+	sys := &BrokersSystem{brokers: b, sources: map[string]relayed{}}
 	w.Link("*", "*", netsim.Link{Latency: b.Latency})
 	for _, strategy := range b.strategies() {
 		s, err := addSource(w, strategy, b.hosts(strategy))
 		w.Fail(err)
-		sys.sources[strategy] = s
+		sys.sources[strategy] = addRelays(w, s, "relay-"+strategy, b.Relays)
 	}
 	scaled := make(chan struct{})
 	w.OnScale("edges", func(int) error {
@@ -257,7 +279,7 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 					return nil
 				}
 			}
-			return sys.withStrategies(ctx, n, func(j *journal, name string, s hop2.Strategy) {
+			return sys.withStrategies(ctx, n, i, func(j *journal, name string, s hop2.Strategy) {
 				var readers sync.WaitGroup
 				defer readers.Wait()
 				read := func(client string) {
@@ -274,7 +296,7 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 	}
 	for i := range b.Publishers {
 		w.Node(fmt.Sprintf("publisher-%d", i+1), func(ctx context.Context, n *sim.Node) error {
-			return sys.withStrategies(ctx, n, func(j *journal, name string, s hop2.Strategy) { sys.publish(ctx, j, name, s) })
+			return sys.withStrategies(ctx, n, i, func(j *journal, name string, s hop2.Strategy) { sys.publish(ctx, j, name, s) })
 		})
 	}
 	return sys
@@ -285,19 +307,20 @@ const takeOver = 500 * time.Millisecond
 
 func strategyRoom(strategy string, i int) string { return fmt.Sprintf("%s.%d", strategy, i+1) }
 
-// withStrategies runs a program for each strategy.
-func (sys *BrokersSystem) withStrategies(ctx context.Context, n *sim.Node, program func(*journal, string, hop2.Strategy)) error {
+// withStrategies runs a program of the i-th node of a kind for each strategy.
+func (sys *BrokersSystem) withStrategies(ctx context.Context, n *sim.Node, i int, program func(*journal, string, hop2.Strategy)) error {
 	var programs sync.WaitGroup
 	defer programs.Wait()
 	j := newJournal(n)
 	programs.Go(func() { j.run(ctx) })
 	for _, name := range sys.brokers.strategies() {
-		cfg := sys.sources[name].config(n)
+		from := sys.sources[name].of(i)
+		cfg := from.config(n)
 		cfg.Storage, cfg.Rand = sys.brokers.Storage, n.Rand(name)
 		if sys.isSlow(n) {
 			cfg.Inbox = slowInbox
 		}
-		s, err := sys.sources[name].open(n, cfg)
+		s, err := from.open(n, cfg)
 		if err != nil {
 			return err
 		}

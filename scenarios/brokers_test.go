@@ -69,6 +69,40 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// Goal: with relays between, every strategy keeps its promises all the same, whatever fails, a relay included.
+// Method: as above; the broker is out of reach for a relay, not for an edge.
+func TestRelayConformance(t *testing.T) {
+	for i, strategy := range hop2.Names() {
+		for k, fault := range []string{"none", "broker-restart", "broker-partition", "relay-restart", "edge-crash", "slow-edge"} {
+			if testing.Short() && (fault != "relay-restart" || i%3 != k%3) {
+				continue
+			}
+			t.Run(strategy+"/"+fault, func(t *testing.T) {
+				b := smallBrokers(strategy, fault)
+				b.Relays = 2
+				require.NoError(t, b.Validate())
+				cfg := sim.Config{Seed: 5}
+				if fault == "relay-restart" {
+					cfg.Repeat = 2
+				}
+				report, res := scenarios.Execute(t, b, "", cfg)
+				require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+				require.Positive(t, report.Delivered)
+				promises := hop2.PromisesOf(strategy)
+				switch {
+				case promises.Resume && (promises.Durable || fault != "broker-restart"), fault == "none",
+					fault == "edge-crash", fault == "slow-edge": // the relay keeps what was missed
+					require.Zero(t, report.Discontinuities)
+				default:
+					require.Positive(t, report.Discontinuities, "nothing was lost: the fault is no test of the strategy")
+				}
+			})
+		}
+	}
+	b := smallBrokers("kafka", "relay-restart")
+	require.ErrorContains(t, b.Validate(), "parameter fault: relay-restart is not allowed: there are no relays")
+}
+
 // Goal: an edge that keeps quiet about the gaps it is told of is caught, with every strategy that has any.
 func TestConformanceMutant(t *testing.T) {
 	for _, strategy := range hop2.Names() {

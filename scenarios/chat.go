@@ -16,6 +16,7 @@ import (
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/edge"
 	"github.com/twohop/twohop/sim/hop1"
+	"github.com/twohop/twohop/sim/hop2"
 )
 
 // Chat is a chat over a mobile-like network whose first edge crashes and returns: publishers POST
@@ -35,6 +36,9 @@ type Chat struct {
 	Idle time.Duration
 	// Hop2 is the strategy that carries messages to the edges: one of [hop2.Names], or [hop2.RingName].
 	Hop2 string
+	// Relays is how many relays stand between the source and the edges, which go to them in turn; 0 means that
+	// edges go to the source.
+	Relays int
 	// Latency, Jitter and Loss are those of the links between the balancer and whoever is outside the
 	// data centre, one way.
 	Latency, Jitter time.Duration
@@ -85,6 +89,7 @@ func (c *Chat) Params() []Param {
 		{"hold", "how long a long poll may be held", durationValue{&c.Hold, 10 * time.Millisecond, time.Hour}},
 		{"idle", "silence after which the balancer forgets a connection, or cuts a request; 0s is never", durationValue{&c.Idle, 0, time.Hour}},
 		{"hop2", "what carries messages to the edges", choiceValue{&c.Hop2, strategies()}},
+		{"relays", "relays between the source and the edges; 0 is none", intValue{&c.Relays, 0, 50, "servers"}},
 		{"latency", "one-way delay between clients and data centre", durationValue{&c.Latency, 0, 5 * time.Second}},
 		{"jitter", "how much that delay varies, each way; at most latency", durationValue{&c.Jitter, 0, 5 * time.Second}},
 		{"loss", "packets lost there, each way", floatValue{&c.Loss, 0, 0.5, "probability"}},
@@ -121,6 +126,9 @@ func (c *Chat) Length() time.Duration { return c.Duration }
 func (c *Chat) Validate() error {
 	if c.Jitter > c.Latency {
 		return fmt.Errorf("parameter jitter: %v is not allowed: want at most the latency, %v", c.Jitter, c.Latency)
+	}
+	if c.Relays > 0 && c.Hop2 == hop2.RingName {
+		return fmt.Errorf("parameter relays: %d is not allowed with hop2 %s, where rooms belong to edges; want 0", c.Relays, c.Hop2)
 	}
 	return nil
 }
@@ -192,7 +200,7 @@ func (c *Chat) Run(w *sim.World) error {
 // ChatSystem is a chat that has been built in a world.
 type ChatSystem struct {
 	chat   *Chat
-	source source
+	source relayed
 	tracker
 }
 
@@ -204,13 +212,13 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	w.Link("*", "*", inside)
 	w.Link("client-*|publisher-*", "lb|edge-*", outside) // the balancer carries TCP; peer connections go to an edge
 
-	var err error
-	sys.source, err = addSource(w, c.Hop2, 1)
+	from, err := addSource(w, c.Hop2, 1)
 	w.Fail(err)
+	sys.source = addRelays(w, from, "relay", c.Relays)
 	backends := make([]string, c.Edges)
 	for i := range backends {
 		name := fmt.Sprintf("edge-%d", i+1)
-		w.Node(name, endpoint(sys.source))
+		w.Node(name, endpoint(sys.source.of(i)))
 		backends[i] = name + ":80"
 	}
 	if c.Balancer == "l7" {

@@ -12,13 +12,18 @@ import (
 )
 
 // endpoint is the program of an endpoint server that gets its messages from a source.
-func endpoint(from source) sim.Program {
+func endpoint(from source) sim.Program { return endpointWith(from, edge.Config{}) }
+
+// endpointWith is endpoint with a configuration, of which it fills in Name, Strategy and WebRTC.
+func endpointWith(from source, cfg edge.Config) sim.Program {
 	return func(ctx context.Context, n *sim.Node) error {
 		hop, err := from.open(n, from.config(n))
 		if err != nil {
 			return err
 		}
-		server, err := edge.New(edge.Config{Name: n.Name(), Strategy: hop, WebRTC: &hop1.WebRTC{Net: pionnet.New(n)}})
+		cfg := cfg
+		cfg.Name, cfg.Strategy, cfg.WebRTC = n.Name(), hop, &hop1.WebRTC{Net: pionnet.New(n)}
+		server, err := edge.New(cfg)
 		if err != nil {
 			return errors.Join(err, hop.Close())
 		}

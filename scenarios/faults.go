@@ -101,7 +101,11 @@ func (c *Chat) Hazards() []sim.Hazard {
 	}
 	pause := func(node string) sim.Fault { return netsim.Pause(node) }
 	var hopFaults []sim.Fault
-	for _, node := range append([]string{from.node}, from.others...) {
+	nodes := append([]string{from.node}, from.others...)
+	for i := range c.Relays {
+		nodes = append(nodes, relayName("relay", i))
+	}
+	for _, node := range nodes {
 		hopFaults = append(hopFaults, sim.Crash(node), pause(node))
 	}
 	const outside = "client-*|publisher-*"

@@ -85,6 +85,25 @@ func TestAnyHop2SurvivesTheHazards(t *testing.T) {
 	}
 }
 
+// Goal: a chat whose edges get their messages from relays survives the same hazards, and the relays' own.
+func TestRelaysSurviveTheHazards(t *testing.T) {
+	for i, strategy := range []string{"redis-streams", "nats"} {
+		if testing.Short() && strategy == "nats" {
+			continue
+		}
+		t.Run(strategy, func(t *testing.T) {
+			c := tinyChat(t, "mix", strategy)
+			c.Clients, c.Relays, c.Duration = 12, 2, 30*time.Second
+			require.NoError(t, scenarios.ChooseFaults(c, "heavy", uint64(i)))
+			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: uint64(i), Repeat: 2})
+			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+		})
+	}
+	c := tinyChat(t, "ws", hop2.RingName)
+	c.Relays = 1
+	require.ErrorContains(t, c.Validate(), "parameter relays: 1 is not allowed with hop2 ring")
+}
+
 // Goal: the ring loses nothing, whatever of it fails, one thing at a time.
 // Method: a chat over it, with one fault after its clients have connected; each must bite.
 func TestRingConformance(t *testing.T) {

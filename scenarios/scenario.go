@@ -94,6 +94,7 @@ var registry = []func() Scenario{
 	func() Scenario { return NewP2P() },
 	func() Scenario { return NewBrokers() },
 	func() Scenario { return NewScaling() },
+	func() Scenario { return NewCelebrity() },
 }
 
 // Names lists the scenarios.

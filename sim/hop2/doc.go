@@ -20,6 +20,10 @@
 // delivers to. See [Ring] and [Controller], and packages source and coord. [NewSharded] makes one of any name over
 // several brokers that know nothing of each other.
 //
+// A [Relay] stands between any of them and a region's edges: it subscribes once to a room, keeps its latest
+// messages, and sends each on once to every edge, or to further relays. They read it by a [Relayed], which
+// promises what the relay's own strategy does.
+//
 // # Determinism
 //
 // The package runs on real sockets and in a testing/synctest bubble alike. Time and randomness come
@@ -37,7 +41,10 @@
 // # Limitations
 //
 // Of two strategies of one node that dial one address at the same instant, the scheduler decides who is
-// first. Ring keeps its own connections apart, but not those of two rings.
+// first. Ring and Relayed keep their own connections apart, but not those of two of them.
+//
+// A relay answers the operations of one request together: while one of them waits for what the relay must ask
+// upstream for, up to [RelayConfig].Timeout, the others of its batch wait, too.
 //
 // A broker that loses the end of a room's log and keeps its epoch, as an asynchronous replica does
 // when it takes over, is noticed (and announced as a gap) only if a reader was ahead of it. IDs are

@@ -71,20 +71,32 @@ type result struct {
 
 func newPending(op wire.Op) *pending { return &pending{op: op, answer: make(chan result, 1)} }
 
-// comparePending is the canonical order of operations: those that it takes for equal are.
+// comparePending is the canonical order of operations: those that it takes for equal are. A room is left before
+// it is read again.
 func comparePending(a, b *pending) int {
-	ra, rb := a.op.Read, b.op.Read
-	switch {
-	case ra == nil && rb == nil:
-		x, y := a.op.Append, b.op.Append
-		return cmp.Or(strings.Compare(x.Room, y.Room), strings.Compare(x.ID, y.ID),
-			strings.Compare(x.Publisher, y.Publisher), bytes.Compare(x.Body, y.Body))
-	case ra == nil:
-		return -1
-	case rb == nil:
-		return 1
+	x, y := &a.op, &b.op
+	kind := func(o *wire.Op) int {
+		switch {
+		case o.Append != nil:
+			return 0
+		case o.Leave != nil:
+			return 1
+		}
+		return 2
 	}
-	return cmp.Or(strings.Compare(ra.Room, rb.Room), strings.Compare(ra.From, rb.From), ra.Limit-rb.Limit)
+	if c := kind(x) - kind(y); c != 0 {
+		return c
+	}
+	switch {
+	case x.Append != nil:
+		p, q := x.Append, y.Append
+		return cmp.Or(strings.Compare(p.Room, q.Room), strings.Compare(p.ID, q.ID),
+			strings.Compare(p.Publisher, q.Publisher), bytes.Compare(p.Body, q.Body))
+	case x.Leave != nil:
+		return cmp.Or(strings.Compare(x.Leave.Room, y.Leave.Room), strings.Compare(x.Leave.Stream, y.Leave.Stream))
+	}
+	p, q := x.Read, y.Read
+	return cmp.Or(strings.Compare(p.Room, q.Room), strings.Compare(p.From, q.From), p.Limit-q.Limit, strings.Compare(p.Stream, q.Stream))
 }
 
 // NewPull makes a strategy of the store at cfg.Addr. It does not wait for it.

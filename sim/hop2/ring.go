@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
+	"net/url"
 	"time"
 
 	"github.com/twohop/twohop/model"
@@ -74,21 +73,14 @@ func (c *RingConfig) validate() error {
 // Subscriptions are fed by the source's stream, and read the log whenever that may have had a hole: at the
 // beginning, after every reconnection, at a jump in the numbers, and after CheckEvery of silence.
 type Ring struct {
+	streamed
 	cfg RingConfig
-	log *Pull // appends to the log and reads it
 
-	ctx    context.Context // ends when the strategy is closed
-	cancel context.CancelFunc
-	tasks  sync.WaitGroup
-
-	mu      sync.Mutex // never held across anything that blocks
-	subs    map[string][]*ringSubscription
-	live    bool // the source delivers to this edge, on the present stream
-	view    ringView
-	latest  ringView      // what was heard last, though it may not count
-	since   uint64        // the revision from which on a view counts
-	changed chan struct{} // closed, and replaced, when live or view changes
-	stats   RingStats
+	// The lock guards these; view changes as live does.
+	view   ringView
+	latest ringView // what was heard last, though it may not count
+	since  uint64   // the revision from which on a view counts
+	stats  RingStats
 }
 
 // RingStats counts what a [Ring] has done.
@@ -119,49 +111,42 @@ func NewRing(cfg RingConfig) (*Ring, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	log, err := NewPull(PullConfig{Config: cfg.Config})
-	if err != nil {
+	r := &Ring{cfg: cfg}
+	if err := r.begin(RingName, cfg.Config, "/deliver?edge="+url.QueryEscape(cfg.Name)); err != nil {
 		return nil, err
 	}
-	r := &Ring{cfg: cfg, log: log, subs: map[string][]*ringSubscription{}, changed: make(chan struct{})}
-	r.ctx, r.cancel = context.WithCancel(context.Background())
 	var clients [3]*coord.Client
+	var err error
 	for i, purpose := range []string{"watch", "lease", "move"} {
 		clients[i], err = coord.NewClient(coord.ClientConfig{
 			Name: cfg.Name + "/" + cfg.Life + "/" + purpose, Nodes: cfg.Coordinators, Dial: cfg.Dial, Timeout: cfg.Timeout,
 			Pause: 2*cfg.RetryMin + r.apart(i),
 		})
 		if err != nil {
-			return nil, errors.Join(err, log.Close())
+			return nil, errors.Join(err, r.log.Close())
 		}
 	}
 	for i, task := range []func(*coord.Client){r.watch, r.stayAlive, r.move} {
 		r.tasks.Go(func() {
-			_ = log.pause(r.ctx, r.apart(i)) // it is the end
+			_ = r.log.pause(r.ctx, r.apart(i)) // it is the end
 			task(clients[i])
 			clients[i].Close()
 		})
 	}
-	r.tasks.Go(r.listen)
+	r.tasks.Go(func() { r.listen(r.apart(len(clients))) })
 	return r, nil
 }
 
-// apart keeps the i-th of what dials the same address from doing so at the same instant as another, where the
-// scheduler would decide who is first.
-func (*Ring) apart(i int) time.Duration { return time.Duration(i) * gatherFor }
-
 // Close ends everything that was started. It does not wait for rooms to be moved; see [Ring.Leave].
-func (r *Ring) Close() error {
-	r.cancel()
-	r.tasks.Wait()
-	return r.log.Close()
-}
+func (r *Ring) Close() error { return r.close() }
 
 // Stats gives a copy of the counters.
 func (r *Ring) Stats() RingStats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.stats
+	stats := r.stats
+	stats.Streams, stats.Delivered, stats.Strays = r.streams, r.delivered, r.strays
+	return stats
 }
 
 // Publish appends m to its room's log, which any edge may.
@@ -171,50 +156,18 @@ func (r *Ring) Publish(ctx context.Context, m model.Message) (model.Cursor, erro
 
 // Subscribe gives a room's log from a cursor. For a room of another edge it fails with a *MovedError.
 func (r *Ring) Subscribe(ctx context.Context, room string, from model.Cursor) (Subscription, error) {
-	if err := checkRoom(room); err != nil {
-		return nil, fmt.Errorf("hop2 ring: subscribe: %w", err)
-	}
-	// Live messages first, history second: in the other order, what is published in between is lost.
-	s := r.join(room)
-	err := r.awaitLive(ctx, s)
-	if err == nil {
-		err = s.begin(ctx, from)
-	}
-	if err != nil {
-		s.Unsubscribe()
-		return nil, fmt.Errorf("hop2 ring: subscribe to room %s: %w", room, err)
-	}
-	return s, nil
-}
-
-// join adds a subscription to a room, which from now on collects live messages.
-func (r *Ring) join(room string) *ringSubscription {
-	s := &ringSubscription{r: r, room: room, wake: make(chan struct{}, 1), closed: make(chan struct{})}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.subs[room] = append(r.subs[room], s)
-	return s
-}
-
-// leave removes a subscription.
-func (r *Ring) leave(s *ringSubscription) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	subs := slices.DeleteFunc(r.subs[s.room], func(o *ringSubscription) bool { return o == s })
-	if r.subs[s.room] = subs; len(subs) == 0 {
-		delete(r.subs, s.room)
-	}
+	return r.subscribe(ctx, room, from, r.awaitLive)
 }
 
 // awaitLive waits until the source sends the room's messages to this edge.
-func (r *Ring) awaitLive(ctx context.Context, s *ringSubscription) error {
+func (r *Ring) awaitLive(ctx context.Context, room string) error {
 	for {
 		r.mu.Lock()
 		view, live, changed := r.view, r.live, r.changed
 		r.mu.Unlock()
-		if owner, known := view.home(s.room); known && live {
+		if owner, known := view.home(room); known && live {
 			if owner != r.cfg.Name {
-				return &MovedError{s.room, owner}
+				return &MovedError{room, owner}
 			}
 			return nil
 		}
@@ -226,13 +179,4 @@ func (r *Ring) awaitLive(ctx context.Context, s *ringSubscription) error {
 			return fmt.Errorf("%w: %w (assignment known: %t, source reached: %t)", ErrUnavailable, ctx.Err(), view.assignment != nil, live)
 		}
 	}
-}
-
-// change makes a change under the lock, and wakes those who wait for one.
-func (r *Ring) change(f func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	f()
-	close(r.changed)
-	r.changed = make(chan struct{})
 }

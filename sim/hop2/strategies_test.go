@@ -46,25 +46,35 @@ type kind struct {
 	storage string
 	disk    func(t *testing.T) disk
 	durable bool // a restart with the disk keeps what was published
+	relayed bool // there is a relay between
 }
 
 var kinds = []kind{
-	{"redis-streams", "", func(*testing.T) disk { return NewRedisStore() }, true},
-	{"kafka", "", func(t *testing.T) disk { return NewKafkaStore(t.TempDir()) }, true},
-	{"redis-pubsub", "", func(*testing.T) disk { return NewRedisStore() }, false},
-	{"nats", "", func(*testing.T) disk { return coreNATS{} }, false},
-	{"jetstream", "file", func(t *testing.T) disk { return NewNATSStore(t.TempDir()) }, true},
-	{"jetstream", "memory", func(t *testing.T) disk { return NewNATSStore(t.TempDir()) }, false},
+	{"redis-streams", "", func(*testing.T) disk { return NewRedisStore() }, true, false},
+	{"kafka", "", func(t *testing.T) disk { return NewKafkaStore(t.TempDir()) }, true, false},
+	{"redis-pubsub", "", func(*testing.T) disk { return NewRedisStore() }, false, false},
+	{"nats", "", func(*testing.T) disk { return coreNATS{} }, false, false},
+	{"jetstream", "file", func(t *testing.T) disk { return NewNATSStore(t.TempDir()) }, true, false},
+	{"jetstream", "memory", func(t *testing.T) disk { return NewNATSStore(t.TempDir()) }, false, false},
+	{"redis-streams", "", func(*testing.T) disk { return NewRedisStore() }, true, true},
+	{"nats", "", func(*testing.T) disk { return coreNATS{} }, false, true},
+}
+
+func (k kind) String() string {
+	name := k.name
+	if k.storage != "" {
+		name += "-" + k.storage
+	}
+	if k.relayed {
+		name += "-relayed"
+	}
+	return name
 }
 
 // each runs a test for every strategy, everywhere.
 func each(t *testing.T, body func(t *testing.T, n *network, k kind)) {
 	for _, k := range kinds {
-		name := k.name
-		if k.storage != "" {
-			name += "-" + k.storage
-		}
-		t.Run(name, func(t *testing.T) {
+		t.Run(k.String(), func(t *testing.T) {
 			everywhere(t, func(t *testing.T, n *network) { body(t, n, k) })
 		})
 	}
@@ -72,10 +82,21 @@ func each(t *testing.T, body func(t *testing.T, n *network, k kind)) {
 
 func (k kind) strategy(t *testing.T, n *network) Strategy {
 	cfg := n.config()
-	cfg.Storage, cfg.Rand, cfg.CheckEvery = k.storage, nil, 200*time.Millisecond
+	cfg.Rand, cfg.CheckEvery = nil, 200*time.Millisecond
+	return k.open(t, n, cfg)
+}
+
+// open makes a strategy that is closed at the test's end.
+func (k kind) open(t *testing.T, n *network, cfg Config) Strategy {
+	cfg.Storage = k.storage
 	s, err := New(k.name, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	if k.relayed {
+		beyond := newNetwork(t, n.pipes)
+		beyond.relay(t, RelayConfig{Upstream: s, History: cfg.History})
+		return beyond.relayed(t, cfg)
+	}
 	return s
 }
 
@@ -177,10 +198,8 @@ func TestEachSlowReader(t *testing.T) {
 	each(t, func(t *testing.T, n *network, k kind) {
 		n.serve(t, k.disk(t))
 		cfg := n.config()
-		cfg.Storage, cfg.Inbox, cfg.History, cfg.CheckEvery = k.storage, 4, 20, 200*time.Millisecond
-		s, err := New(k.name, cfg)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		cfg.Inbox, cfg.History, cfg.CheckEvery = 4, 20, 200*time.Millisecond
+		s := k.open(t, n, cfg)
 		slow := subscribe(t, s, "r", model.Cursor{})
 		end := publish(t, s, "r", 1, 100)
 		seqs, gaps := collect(t, slow, slow.Start().Cursor, end)
@@ -196,7 +215,7 @@ func TestEachSlowReader(t *testing.T) {
 // A connection that dies without a word is given up, and made again; what is out of reach is announced.
 func TestEachSilentNetwork(t *testing.T) {
 	for _, k := range kinds {
-		t.Run(k.name+k.storage, func(t *testing.T) {
+		t.Run(k.String(), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, n *network) {
 				n.serve(t, k.disk(t))
 				s, far := k.strategy(t, n), k.strategy(t, n)

@@ -1,9 +1,7 @@
 package source
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
+	"context"
 	"net/http"
 	"time"
 
@@ -21,29 +19,9 @@ import (
 // ends the one before.
 func (s *Source) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /batch", s.serveBatch)
+	mux.Handle("POST /batch", wire.Handler(func(_ context.Context, ops []wire.Op) ([]wire.Result, error) { return s.Do(ops) }))
 	mux.HandleFunc("GET /deliver", s.serveStream)
 	return mux
-}
-
-func (s *Source) serveBatch(w http.ResponseWriter, r *http.Request) {
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBytes))
-	if err != nil {
-		http.Error(w, fmt.Sprintf("reading the batch: %v", err), http.StatusBadRequest)
-		return
-	}
-	ops, err := wire.DecodeBatch(b)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	results, err := s.Do(ops)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(wire.Results{Results: results}) // a client that is gone will ask again
 }
 
 // signOfLife is a line without a message.

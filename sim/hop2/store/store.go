@@ -234,6 +234,9 @@ func (s *Store) do(op *wire.Op) (wire.Result, error) {
 	if err := op.Check(); err != nil {
 		return wire.Result{Error: err.Error()}, nil
 	}
+	if op.Leave != nil {
+		return wire.Result{Error: "there are no streams here to leave"}, nil
+	}
 	if a := op.Append; a != nil {
 		s.stats.Appends++
 		seq, err := s.append(a)

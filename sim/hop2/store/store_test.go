@@ -149,7 +149,7 @@ func TestBatch(t *testing.T) {
 	results, err := s.Do([]wire.Op{add("r", 1), {}, add("..", 1), add("r", 1), add("r", 2), read("r", model.Cursor{}, 1), {Read: &wire.Read{Room: "r"}}})
 	require.NoError(t, err)
 	require.Equal(t, results[0].Cursor, results[3].Cursor)
-	require.Contains(t, results[1].Error, "either append or read")
+	require.Contains(t, results[1].Error, "want one of append, read and leave; it has 0")
 	require.Contains(t, results[2].Error, "a URL's path cannot hold it")
 	require.Equal(t, uint64(2), results[5].Page.Last)
 	require.Contains(t, results[6].Error, "limit: 0; want 1 to 1000")

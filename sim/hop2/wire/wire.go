@@ -25,10 +25,11 @@ type Batch struct {
 	Ops []Op `json:"ops"`
 }
 
-// Op is one operation: either Append or Read is set.
+// Op is one operation: Append, Read or Leave is set.
 type Op struct {
 	Append *Append `json:"append,omitempty"`
 	Read   *Read   `json:"read,omitempty"`
+	Leave  *Leave  `json:"leave,omitempty"`
 }
 
 // Append appends a message to its room's log, unless one with its ID is there or was.
@@ -52,6 +53,15 @@ type Read struct {
 	From string `json:"from,omitempty"`
 	// Limit is how many messages to give at most, 1 to MaxLimit.
 	Limit int `json:"limit"`
+	// Stream, unless empty, names the reader's stream: from now on the room's messages are to come on it, if
+	// it is open. Only a relay looks at it.
+	Stream string `json:"stream,omitempty"`
+}
+
+// Leave ends that a room's messages come on a stream, as a Read began it. Only a relay does it.
+type Leave struct {
+	Room   string `json:"room"`
+	Stream string `json:"stream"`
 }
 
 // Results are those of a batch.
@@ -59,7 +69,7 @@ type Results struct {
 	Results []Result `json:"results"`
 }
 
-// Result is that of one operation: Cursor of an append, Page of a read, or Error.
+// Result is that of one operation: Cursor of an append, Page of a read, nothing of a leave, or Error.
 type Result struct {
 	Cursor string `json:"cursor,omitempty"`
 	Page   *Page  `json:"page,omitempty"`
@@ -93,20 +103,49 @@ func (r *Record) Message(room string) model.Message {
 
 // Check reports whether the operation can be one.
 func (o *Op) Check() error {
+	set := 0
+	for _, is := range []bool{o.Append != nil, o.Read != nil, o.Leave != nil} {
+		if is {
+			set++
+		}
+	}
 	switch {
-	case (o.Append == nil) == (o.Read == nil):
-		return errors.New("operation: want either append or read")
+	case set != 1:
+		return fmt.Errorf("operation: want one of append, read and leave; it has %d", set)
 	case o.Append != nil:
 		return model.CheckMessage(o.Append.Message())
+	case o.Leave != nil:
+		if err := model.CheckRoom(o.Leave.Room); err != nil {
+			return err
+		}
+		return CheckStream(o.Leave.Stream)
 	}
 	if err := model.CheckRoom(o.Read.Room); err != nil {
 		return err
+	}
+	if o.Read.Stream != "" {
+		if err := CheckStream(o.Read.Stream); err != nil {
+			return err
+		}
 	}
 	if _, err := model.ParseCursor(o.Read.From); err != nil {
 		return err
 	}
 	if o.Read.Limit < 1 || o.Read.Limit > MaxLimit {
 		return fmt.Errorf("limit: %d; want 1 to %d", o.Read.Limit, MaxLimit)
+	}
+	return nil
+}
+
+// CheckStream reports whether a name can be a stream's: 1 to 64 of [A-Za-z0-9_-].
+func CheckStream(name string) error {
+	if name == "" || len(name) > 64 {
+		return fmt.Errorf("stream %.80q: it has %d characters; want 1 to 64", name, len(name))
+	}
+	for _, r := range name {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-' {
+			return fmt.Errorf("stream %q: it has %q; allowed are letters, digits, _ and -", name, r)
+		}
 	}
 	return nil
 }
@@ -143,7 +182,7 @@ func DecodeResults(b []byte, ops []Op) ([]Result, error) {
 
 func (r *Result) check(op *Op) error {
 	switch {
-	case r.Error != "":
+	case r.Error != "", op.Leave != nil:
 		return nil
 	case op.Append != nil:
 		at, err := model.ParseCursor(r.Cursor)

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,12 +12,16 @@ import (
 
 func TestCheckOp(t *testing.T) {
 	for want, op := range map[string]wire.Op{
-		"want either append or read":  {},
-		"it has no id":                {Append: &wire.Append{Room: "r"}},
-		`room "..": a URL's path`:     {Read: &wire.Read{Room: "..", Limit: 1}},
-		`cursor "x": no colon`:        {Read: &wire.Read{Room: "r", From: "x", Limit: 1}},
-		"limit: 0; want 1 to 1000":    {Read: &wire.Read{Room: "r"}},
-		"limit: 1001; want 1 to 1000": {Read: &wire.Read{Room: "r", Limit: 1001}},
+		"want one of append, read and leave; it has 0": {},
+		"it has no id":                   {Append: &wire.Append{Room: "r"}},
+		`room "..": a URL's path`:        {Read: &wire.Read{Room: "..", Limit: 1}},
+		`cursor "x": no colon`:           {Read: &wire.Read{Room: "r", From: "x", Limit: 1}},
+		"limit: 0; want 1 to 1000":       {Read: &wire.Read{Room: "r"}},
+		`stream "a b": it has ' '`:       {Read: &wire.Read{Room: "r", Limit: 1, Stream: "a b"}},
+		"it has 65 characters":           {Read: &wire.Read{Room: "r", Limit: 1, Stream: strings.Repeat("s", 65)}},
+		"want 1 to 64":                   {Leave: &wire.Leave{Room: "r"}},
+		`room "..": a URL's path cannot`: {Leave: &wire.Leave{Room: "..", Stream: "s"}},
+		"limit: 1001; want 1 to 1000":    {Read: &wire.Read{Room: "r", Limit: 1001}},
 	} {
 		require.ErrorContains(t, op.Check(), want)
 	}
@@ -24,6 +29,8 @@ func TestCheckOp(t *testing.T) {
 	require.Error(t, both.Check())
 	both.Read = nil
 	require.NoError(t, both.Check())
+	require.NoError(t, (&wire.Op{Read: &wire.Read{Room: "r", Limit: 1, Stream: "0aZ_-"}}).Check())
+	require.NoError(t, (&wire.Op{Leave: &wire.Leave{Room: "r", Stream: "s"}}).Check())
 }
 
 // A service that answers nonsense is found out.
@@ -62,6 +69,7 @@ func TestDecodeResults(t *testing.T) {
 // What is accepted is what is written.
 func FuzzDecodeBatch(f *testing.F) {
 	f.Add([]byte(`{"ops":[{"append":{"room":"r","id":"1","body":"AP8="}},{"read":{"room":"r","from":"e:1","limit":5}}]}`))
+	f.Add([]byte(`{"ops":[{"read":{"room":"r","limit":5,"stream":"s"}},{"leave":{"room":"r","stream":"s"}}]}`))
 	f.Add([]byte(`{"ops":[{}]}`))
 	f.Add([]byte(`{"ops":[]}`))
 	f.Add([]byte(`{"ops":null}x`))

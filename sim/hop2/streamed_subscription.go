@@ -10,9 +10,9 @@ import (
 	"github.com/twohop/twohop/model"
 )
 
-// ringSubscription is one reader. It has no goroutine: Next does the work.
-type ringSubscription struct {
-	r      *Ring
+// streamedSubscription is one reader. It has no goroutine: Next does the work.
+type streamedSubscription struct {
+	on     *streamed
 	room   string
 	start  Start
 	wake   chan struct{} // has an element if the inbox changed since the reader last looked
@@ -32,16 +32,16 @@ type ringSubscription struct {
 }
 
 // Start is what was agreed.
-func (s *ringSubscription) Start() Start { return s.start }
+func (s *streamedSubscription) Start() Start { return s.start }
 
 // Unsubscribe ends the subscription.
-func (s *ringSubscription) Unsubscribe() {
+func (s *streamedSubscription) Unsubscribe() {
 	s.end(ErrClosed)
-	s.r.leave(s)
+	s.on.leave(s)
 }
 
 // end ends the subscription for a reason, unless it has ended. It does not block.
-func (s *ringSubscription) end(why error) {
+func (s *streamedSubscription) end(why error) {
 	s.once.Do(func() {
 		s.why = why
 		close(s.closed)
@@ -49,22 +49,22 @@ func (s *ringSubscription) end(why error) {
 }
 
 // begin agrees on the position, with one look at the log.
-func (s *ringSubscription) begin(ctx context.Context, from model.Cursor) error {
-	reply, err := s.r.log.insist(ctx, s.r.log.readOp(s.room, from))
+func (s *streamedSubscription) begin(ctx context.Context, from model.Cursor) error {
+	reply, err := s.on.log.insist(ctx, s.on.readOp(s.room, from))
 	if err != nil {
 		return err
 	}
 	p := pageOf(s.room, reply.Page)
 	s.start.Cursor, s.start.Gap = agree(from, p)
-	s.merge = merge{at: s.start.Cursor, limit: s.r.cfg.Inbox}
+	s.merge = merge{at: s.start.Cursor, limit: s.on.conf.Inbox}
 	s.merge.ask()
 	s.merge.page(p)
-	s.check = time.Now().Add(s.r.cfg.CheckEvery)
+	s.check = time.Now().Add(s.on.conf.CheckEvery)
 	return nil
 }
 
 // Next blocks until there is a batch.
-func (s *ringSubscription) Next(ctx context.Context) (Batch, error) {
+func (s *streamedSubscription) Next(ctx context.Context) (Batch, error) {
 	t := time.NewTimer(time.Hour)
 	defer t.Stop()
 	for {
@@ -74,7 +74,7 @@ func (s *ringSubscription) Next(ctx context.Context) (Batch, error) {
 		s.collect()
 		if b, ok := s.merge.pop(); ok {
 			if s.failures == 0 { // else it says when to try again
-				s.check = time.Now().Add(s.r.cfg.CheckEvery)
+				s.check = time.Now().Add(s.on.conf.CheckEvery)
 			}
 			return b, nil
 		}
@@ -96,18 +96,18 @@ func (s *ringSubscription) Next(ctx context.Context) (Batch, error) {
 		case <-timer:
 		case <-s.wake:
 		case <-s.closed:
-		case <-s.r.ctx.Done():
+		case <-s.on.ctx.Done():
 		case <-ctx.Done():
 		}
 	}
 }
 
 // ended gives the error that Next must fail with, if any.
-func (s *ringSubscription) ended(ctx context.Context) error {
+func (s *streamedSubscription) ended(ctx context.Context) error {
 	select {
 	case <-s.closed:
 		return s.why
-	case <-s.r.ctx.Done():
+	case <-s.on.ctx.Done():
 		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
@@ -117,7 +117,7 @@ func (s *ringSubscription) ended(ctx context.Context) error {
 }
 
 // collect takes what came live.
-func (s *ringSubscription) collect() {
+func (s *streamedSubscription) collect() {
 	s.mu.Lock()
 	inbox, doubt := s.inbox, s.doubt
 	s.inbox, s.doubt = nil, false
@@ -132,37 +132,37 @@ func (s *ringSubscription) collect() {
 
 // readIfDue begins to read the log if there is reason to: at once on a sign of a loss, unless the last
 // read failed, and after a silence.
-func (s *ringSubscription) readIfDue() {
+func (s *streamedSubscription) readIfDue() {
 	now := time.Now()
 	if s.reading != nil || now.Before(s.check) && (s.failures > 0 || !s.merge.wants()) {
 		return
 	}
-	s.reading = newPending(s.r.log.readOp(s.room, s.merge.ask()))
-	s.r.log.ops.put(s.reading)
+	s.reading = newPending(s.on.readOp(s.room, s.merge.ask()))
+	s.on.log.ops.put(s.reading)
 }
 
 // take takes the log's page. It fails if trying again would not cure it.
-func (s *ringSubscription) take(a result) error {
+func (s *streamedSubscription) take(a result) error {
 	s.reading = nil
 	if a.err == nil {
 		s.failures = 0
 		s.merge.page(pageOf(s.room, a.Page))
-		s.check = time.Now().Add(s.r.cfg.CheckEvery)
+		s.check = time.Now().Add(s.on.conf.CheckEvery)
 		return nil
 	}
 	s.merge.failed()
 	if errors.Is(a.err, errReply) {
-		return fmt.Errorf("hop2 ring: read room %s: %w", s.room, a.err)
+		return fmt.Errorf("hop2 %s: read room %s: %w", s.on.label, s.room, a.err)
 	}
 	s.failures++
-	s.check = time.Now().Add(s.r.cfg.backoff(s.failures))
+	s.check = time.Now().Add(s.on.conf.backoff(s.failures))
 	return nil
 }
 
 // push adds a live message. One too many is dropped: the log has it.
-func (s *ringSubscription) push(item liveItem) {
+func (s *streamedSubscription) push(item liveItem) {
 	s.mu.Lock()
-	if len(s.inbox) < s.r.cfg.Inbox {
+	if len(s.inbox) < s.on.conf.Inbox {
 		s.inbox = append(s.inbox, item)
 	} else {
 		s.doubt = true
@@ -172,14 +172,14 @@ func (s *ringSubscription) push(item liveItem) {
 }
 
 // suspect says that live messages may have been lost.
-func (s *ringSubscription) suspect() {
+func (s *streamedSubscription) suspect() {
 	s.mu.Lock()
 	s.doubt = true
 	s.mu.Unlock()
 	s.poke()
 }
 
-func (s *ringSubscription) poke() {
+func (s *streamedSubscription) poke() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
