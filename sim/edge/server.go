@@ -20,12 +20,12 @@ type Server struct {
 	tasks sync.WaitGroup // rooms, subscriptions and publishes; none begins once the server drains
 	idle  chan struct{}  // closed when it drains and all tasks have ended
 
-	mu       sync.Mutex // never held while waiting; taken before a room's, if both are
-	draining bool
-	rooms    map[string]*room
-	clients  int
-	upstream int
-	high     int // greatest lag in rooms that are closed
+	mu        sync.Mutex // never held while waiting; taken before a room's, if both are
+	draining  bool
+	rooms     map[string]*room
+	clients   int
+	upstreams int
+	high      int // greatest lag in rooms that are closed
 
 	slowMu sync.Mutex // taken last
 	slow   SlowStats
@@ -123,7 +123,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Stats{Clients: s.clients, Rooms: len(s.rooms), Upstreams: s.upstream, QueueHigh: s.high}
+	st := Stats{Clients: s.clients, Rooms: len(s.rooms), Upstreams: s.upstreams, QueueHigh: s.high}
 	s.countSlow(func(slow *SlowStats) { st.Slow = *slow })
 	for _, rm := range s.rooms {
 		st.QueueHigh = max(st.QueueHigh, rm.greatestLag())
@@ -202,5 +202,5 @@ func (s *Server) forgetLocked(rm *room) {
 func (s *Server) countUpstream(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.upstream += n
+	s.upstreams += n
 }
