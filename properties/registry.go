@@ -62,7 +62,7 @@ func Catalogue() []Entry {
 	}
 	return []Entry{
 		plain(NoLoss), plain(NoDuplicate), plain(InOrder), plain(Linearizable), plain(Conforms),
-		plain(FIFO), plain(Causal), plain(TotalOrder), plain(HonestRecovery),
+		plain(FIFO), plain(Causal), plain(TotalOrder), plain(HonestRecovery), plain(Refill),
 		bound(Staleness), bound(StalenessThroughout), bound(Reconnect), bound(ReconnectThroughout),
 		plain(NoZombie),
 		{"BoundedQueue", []string{"limit"}, "BoundedQueue(256)", func(args []string) (model.Property, error) {
