@@ -10,6 +10,10 @@
 // loses nothing. The others tell the client what it skips, so that properties judge them by what was
 // announced: NoLoss forgives that, and LastValue holds the last to its promise.
 //
+// A room that opens asks hop 2 for the message at the end of the log, so that whoever is put there learns its ID
+// (see [hop1.Start]). Where hop 2 keeps no log, a stamp of the edge's own takes its place, which proves nothing to
+// another edge: a client that moves before the next message is told of a discontinuity.
+//
 // Start with [New] and [Server.Handler]. In front of several servers stands a [Proxy], which balances
 // requests, not connections.
 //

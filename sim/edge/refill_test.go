@@ -98,7 +98,11 @@ func refillWorld(transport string, mutant hop1.Mutant) func(*sim.World) error {
 // A broker's silent loss of a message, whose place another takes, is announced to a client that had started there,
 // by every transport that a plain network carries; blind-start keeps it from the client, and Refill says so.
 func TestRefilledPositionIsAnnounced(t *testing.T) {
-	for _, transport := range []string{"longpoll", "poll", "sse", "ws"} {
+	transports := []string{"longpoll", "poll", "sse", "ws"}
+	if testing.Short() {
+		transports = transports[3:]
+	}
+	for _, transport := range transports {
 		for mutant, want := range map[hop1.Mutant]model.Outcome{"": model.Ok, hop1.BlindStart: model.Illegal} {
 			res := sim.Run(t, sim.Config{Seed: 1, Repeat: 2}, refillWorld(transport, mutant))
 			require.NoError(t, res.Err)

@@ -102,15 +102,19 @@ const defaultMaxBody = 64 << 10
 
 // Handler serves rooms to clients, over every transport:
 //
-//	GET /rooms/{room}/ws?cursor=E:S              WebSocket
-//	GET /rooms/{room}/events?cursor=E:S          server-sent events; a Last-Event-ID header takes precedence
-//	GET /rooms/{room}/webrtc?cursor=E:S          WebSocket that opens a WebRTC data channel, by [Signal]s
-//	GET /rooms/{room}/poll?cursor=E:S            what there is now, as lines of JSON, or 304
-//	GET /rooms/{room}/longpoll?cursor=E:S&hold=  the same, but held until there is something, for the
+//	GET /rooms/{room}/ws?cursor=E:S/A            WebSocket
+//	GET /rooms/{room}/events?cursor=E:S/A        server-sent events; a Last-Event-ID header takes precedence
+//	GET /rooms/{room}/webrtc?cursor=E:S/A        WebSocket that opens a WebRTC data channel, by [Signal]s
+//	GET /rooms/{room}/poll?cursor=E:S/A          what there is now, as lines of JSON, or 304
+//	GET /rooms/{room}/longpoll?cursor=E:S/A&hold=  the same, but held until there is something, for the
 //	                                             given milliseconds at most, or as long as Hold
 //
 // The answer to a poll has an ETag. A client that sends it back in If-None-Match, with its cursor, is
 // answered with 304 if there is nothing new.
+//
+// The cursor is a [model.Bookmark]: a position, and the ID of the message there. An EventSource keeps and brings it
+// by itself, as the ID of its last event. Without the anchor, as E:S, a resume begins with the message at the
+// position, and it is for the client to see whether that is the one it had.
 //
 // Without a cursor the client starts at the live end. A room ([model.CheckRoom]), cursor or hold that cannot
 // be one is answered with 400 and a sentence, an unknown room with 404, a draining server with 503, and
