@@ -68,22 +68,9 @@ func New(cfg Config) (*Server, error) {
 	mux.HandleFunc("OPTIONS /rooms/{room}/messages", gate.Preflight)
 	mux.HandleFunc("GET /health", s.serveHealth)
 	mux.Handle("/", streams)
-	s.handler = handler{mux, streams}
+	s.handler = hop1.ConfiguredBy(mux, streams)
 	s.alive, s.drain = context.WithCancel(context.Background())
 	return s, nil
-}
-
-// handler is an endpoint server's.
-type handler struct {
-	http.Handler
-	streams http.Handler
-}
-
-// Configure sets up the handler's server; see [hop1.Configure].
-func (h handler) Configure(srv *http.Server) {
-	if c, ok := h.streams.(interface{ Configure(*http.Server) }); ok {
-		c.Configure(srv)
-	}
 }
 
 // Handler serves subscriptions, as [hop1.Handler] says, with publishing over WebSocket connections, and
