@@ -12,8 +12,9 @@ import (
 
 // Server is an endpoint server. It is a [hop1.Feed].
 type Server struct {
-	cfg     Config
-	handler http.Handler
+	cfg      Config
+	handler  http.Handler
+	presence *presence // nil without
 
 	alive context.Context // ends when the server drains
 	drain context.CancelFunc
@@ -67,6 +68,11 @@ func New(cfg Config) (*Server, error) {
 	mux.Handle("POST /rooms/{room}/messages", gate.Protect(http.HandlerFunc(s.servePublish)))
 	mux.HandleFunc("OPTIONS /rooms/{room}/messages", gate.Preflight)
 	mux.HandleFunc("GET /health", s.serveHealth)
+	if cfg.Presence != nil {
+		s.presence = newPresence(s, *cfg.Presence)
+		mux.Handle("GET /rooms/{room}/members", gate.Protect(http.HandlerFunc(s.serveMembers)))
+		mux.HandleFunc("OPTIONS /rooms/{room}/members", gate.Preflight)
+	}
 	mux.Handle("/", streams)
 	s.handler = hop1.ConfiguredBy(mux, streams)
 	s.alive, s.drain = context.WithCancel(context.Background())
@@ -77,6 +83,7 @@ func New(cfg Config) (*Server, error) {
 //
 //	POST /rooms/{room}/messages   a [hop1.PublishRequest] in JSON
 //	GET  /health                  200, or 503 if the server drains
+//	GET  /rooms/{room}/members    a [MembersReply], with [Presence]
 //
 // A publish is answered with 200 and a [hop1.PublishReply], with 400 and a sentence if it cannot be
 // published, or with 503 and a Retry-After if the broker is out of reach or the server drains. The

@@ -17,6 +17,7 @@ type subscription struct {
 	start  hop1.Start
 	closed chan struct{}
 	once   sync.Once
+	leave  func() // ends the member's presence
 
 	// The room's lock guards these.
 	on      *stretch
@@ -30,7 +31,7 @@ type subscription struct {
 // Open subscribes one client to a room. What the client missed is replayed from the room's cache or,
 // if that does not reach back far enough, from hop 2.
 func (s *Server) Open(ctx context.Context, name string, from model.Cursor) (hop1.Subscription, error) {
-	if err := model.CheckRoom(name); err != nil {
+	if err := s.checkRoom(name); err != nil {
 		return nil, fmt.Errorf("%w: %w", hop1.ErrNoRoom, err)
 	}
 	rm, err := s.enter(name)
@@ -40,7 +41,8 @@ func (s *Server) Open(ctx context.Context, name string, from model.Cursor) (hop1
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.OpenTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.alive, cancel)()
-	sub := &subscription{rm: rm, closed: make(chan struct{})}
+	member := hop1.Identity(ctx)
+	sub := &subscription{rm: rm, closed: make(chan struct{}), leave: func() {}}
 	if err := sub.open(ctx, from); err != nil {
 		sub.Close()
 		if s.alive.Err() != nil {
@@ -48,6 +50,7 @@ func (s *Server) Open(ctx context.Context, name string, from model.Cursor) (hop1
 		}
 		return nil, fmt.Errorf("edge: open room %s: %w", name, err)
 	}
+	sub.leave = s.presence.enter(name, member)
 	return sub, nil
 }
 
@@ -294,6 +297,7 @@ func (sub *subscription) Close() {
 			delete(rm.subs, sub)
 		}
 		rm.mu.Unlock()
+		sub.leave()
 		rm.srv.leave(rm)
 	})
 }
