@@ -56,6 +56,10 @@ const (
 	// one).
 	Commit Kind = "commit"
 
+	// Members: a node was told who is in a room. Room, Note (their names, with a space between two), Peer (who
+	// told it, if known).
+	Members Kind = "members"
+
 	// FaultBegin and FaultEnd: a fault takes hold and lets go. Note is the fault's text.
 	FaultBegin Kind = "fault-begin"
 	FaultEnd   Kind = "fault-end"

@@ -71,6 +71,7 @@ var demands = map[Kind]demand{
 	Assign:         {room: true, object: true},
 	Announce:       {room: true, peer: true, object: true},
 	Commit:         {room: true, peer: true, object: true},
+	Members:        {room: true},
 }
 
 func wellFormed(e *Event) error {

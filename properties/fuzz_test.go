@@ -16,7 +16,7 @@ func FuzzProperties(f *testing.F) {
 	kinds := []model.Kind{
 		model.PublishCall, model.PublishOK, model.PublishUnknown, model.Connected, model.Disconnected, model.Deliver, model.Discontinuity,
 		model.Call, model.Return, model.ReturnUnknown, model.Copy, model.Level, model.Queue, model.Join, model.Leave, model.Assign,
-		model.Announce, model.Commit, model.FaultBegin, model.FaultEnd, model.RunEnd,
+		model.Announce, model.Commit, model.Members, model.FaultBegin, model.FaultEnd, model.RunEnd,
 	}
 	notes := []string{"put(a)", "get()", "cas(a, b)", "acquire(n, 1ms)", "renew(n)", "reserve(1, n)", "look(1)", "bid(n, 3)", "close()", "ok", "no", "", "nonsense("}
 	f.Add([]byte{0, 1, 1, 0, 1, 1, 1, 1, 3, 2, 0, 0, 5, 2, 1, 1, 20, 0, 0, 0})

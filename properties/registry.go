@@ -62,9 +62,9 @@ func Catalogue() []Entry {
 	}
 	return []Entry{
 		plain(NoLoss), plain(NoDuplicate), plain(InOrder), plain(Linearizable), plain(Conforms),
-		plain(FIFO), plain(Causal), plain(TotalOrder), plain(HonestRecovery),
+		plain(FIFO), plain(Causal), plain(TotalOrder), plain(HonestRecovery), plain(Refill),
 		bound(Staleness), bound(StalenessThroughout), bound(Reconnect), bound(ReconnectThroughout),
-		plain(NoZombie),
+		plain(NoZombie), bound(Presence),
 		{"BoundedQueue", []string{"limit"}, "BoundedQueue(256)", func(args []string) (model.Property, error) {
 			limit, err := strconv.ParseUint(args[0], 10, 63)
 			if err != nil {

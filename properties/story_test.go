@@ -20,6 +20,7 @@ import (
 //	p publish a | p ok a 1 | p unknown a | c connected 0 | c resumed 3 | c gone | c deliver e1:1 a | c gap 5 | end
 //	p reply b a | c calls seats/x i reserve(1,c) | c told seats/x i ok | c lost seats/x i | s copy a e1
 //	s level conns 5 | s queue out 5/10 | k join e1 | k leave e1 | k assign e1 | k announce e1 e2 | k commit e1 e2
+//	o sees a_b | o sees nothing
 //	fault crash(e1) | heal crash(e1) | wait 5s
 //
 // The last is no event: it lets the time pass.
@@ -89,6 +90,7 @@ func event(words []string, room string) (model.Event, error) {
 		"assign":    {model.Assign, "o"},
 		"announce":  {model.Announce, "eo"},
 		"commit":    {model.Commit, "eo"},
+		"sees":      {model.Members, "n"},
 	}
 	verb, known := verbs[words[1]]
 	if !known || len(words) != 2+len(verb.args) {

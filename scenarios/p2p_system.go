@@ -79,7 +79,7 @@ func p2pEdge(ctx context.Context, n *sim.Node) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /peers/{peer}", hop1.NewSwitchboard())
 	mux.Handle("/", server.Handler())
-	return errors.Join(n.Serve(ctx, ":80", mux), strategy.Close())
+	return errors.Join(n.Serve(ctx, ":80", hop1.ConfiguredBy(mux, server.Handler())), strategy.Close())
 }
 
 func serveTURN(ctx context.Context, n *sim.Node, cfg hop1.TURN) error {

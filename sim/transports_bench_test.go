@@ -44,10 +44,19 @@ func (f *logFeed) publish(n int) {
 func (f *logFeed) Open(_ context.Context, _ string, from model.Cursor) (hop1.Subscription, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := &logSubscription{feed: f, start: hop1.Start{Cursor: from, Resumed: true}, at: int(max(from.Seq, 1)) - 1, closed: make(chan struct{})}
+	id := func(seq int) string {
+		if seq == 0 {
+			return ""
+		}
+		return f.log[seq-1].ID
+	}
+	s := &logSubscription{
+		feed: f, start: hop1.Start{Cursor: from, Resumed: true, Anchor: id(int(from.Seq))},
+		at: int(max(from.Seq, 1)) - 1, closed: make(chan struct{}),
+	}
 	if from.IsZero() {
 		s.at = len(f.log)
-		s.start = hop1.Start{Cursor: model.Cursor{Epoch: logEpoch, Seq: uint64(s.at)}}
+		s.start = hop1.Start{Cursor: model.Cursor{Epoch: logEpoch, Seq: uint64(s.at)}, Anchor: id(s.at)}
 	}
 	return s, nil
 }

@@ -48,6 +48,9 @@ type Config struct {
 	WebRTC *hop1.WebRTC
 	// Guard says whom the server lets in, to subscribe or to publish.
 	Guard hop1.Guard
+	// Presence, unless nil, has the server know who is in each room. It needs a Name, which no other server
+	// of the same hop 2 has, and a Guard that authenticates.
+	Presence *Presence
 }
 
 // validate checks the configuration and fills in defaults. The fields that are hop 1's are checked
@@ -83,6 +86,9 @@ func (c *Config) validate() error {
 			*f.value = f.byDefault
 		}
 	}
+	if err := c.checkPresence(); err != nil {
+		return err
+	}
 	for _, f := range []struct {
 		name      string
 		value     *time.Duration
@@ -100,6 +106,21 @@ func (c *Config) validate() error {
 		}
 	}
 	return nil
+}
+
+func (c *Config) checkPresence() error {
+	if c.Presence == nil {
+		return nil
+	}
+	p := *c.Presence // the caller's is left alone
+	c.Presence = &p
+	switch {
+	case c.Name == "":
+		return fieldError("Name", `""`, "a name, by which other servers know this one, with Presence")
+	case c.Guard.Authenticate == nil:
+		return fieldError("Guard.Authenticate", nil, "a function, which says who a client is, with Presence")
+	}
+	return p.validate()
 }
 
 func fieldError(field string, value any, want string) error {

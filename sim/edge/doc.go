@@ -10,6 +10,13 @@
 // loses nothing. The others tell the client what it skips, so that properties judge them by what was
 // announced: NoLoss forgives that, and LastValue holds the last to its promise.
 //
+// A room that opens asks hop 2 for the message at the end of the log, so that whoever is put there learns its ID
+// (see [hop1.Start]). Where hop 2 keeps no log, a stamp of the edge's own takes its place, which proves nothing to
+// another edge: a client that moves before the next message is told of a discontinuity.
+//
+// With [Presence] an edge knows who is in each room, at whichever edge: edges tell each other over hop 2, and
+// believe each other for a lease, so that whoever was at an edge that crashed is gone within a bound.
+//
 // Start with [New] and [Server.Handler]. In front of several servers stands a [Proxy], which balances
 // requests, not connections.
 //
@@ -29,4 +36,8 @@
 // A client that resumes from beyond the cache has its whole backlog in memory until it is sent, at most
 // what hop 2 keeps. With Conflate a room keeps up to KeyLimit messages more, from when it opened, and a
 // slow consumer that many references. Policies are the server's, not a client's.
+//
+// Presence is of identities, and of rooms whose messages go by hop 2 to any edge: over ring, where one edge alone
+// has the edges' room, the others do not hear it, and each knows its own clients only. What hop 2 delivers late
+// renews a lease late. A list is asked for; nobody is told of its changes.
 package edge

@@ -49,6 +49,9 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 
 // publishOver publishes for a client that is connected.
 func (s *Server) publishOver(ctx context.Context, m model.Message) (model.Cursor, error) {
+	if err := s.checkRoom(m.Room); err != nil {
+		return model.Cursor{}, fmt.Errorf("%w: %w", hop1.ErrRejected, err)
+	}
 	if !s.begin() {
 		return model.Cursor{}, hop1.ErrDraining
 	}
@@ -73,7 +76,7 @@ func (s *Server) tryLater(w http.ResponseWriter, err error) {
 // must not hold up a draining server.
 func (s *Server) readMessage(w http.ResponseWriter, r *http.Request) (model.Message, error) {
 	room := r.PathValue("room")
-	if err := model.CheckRoom(room); err != nil {
+	if err := s.checkRoom(room); err != nil {
 		return model.Message{}, err
 	}
 	rc := http.NewResponseController(w)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ type room struct {
 	name string
 	ctx  context.Context // ends when the room closes
 	stop context.CancelFunc
+
+	blind bool // hop 2 has been asked for a message that it does not keep; for serve only
 
 	// The server's lock guards these.
 	places int         // clients, those that are being let in included
@@ -72,7 +75,7 @@ func (rm *room) follow() error {
 	defer rm.srv.countUpstream(-1)
 	defer up.Unsubscribe()
 	if start := up.Start(); start.Cursor != rm.position() {
-		rm.restart(start.Cursor, start.Gap)
+		rm.restart(start.Cursor, rm.lookUp(start.Cursor), start.Gap)
 	}
 	upstream := instants{up: up, most: max(rm.srv.cfg.QueueLimit/2, 1)}
 	for {
@@ -81,7 +84,7 @@ func (rm *room) follow() error {
 			return err
 		}
 		if b.Gap != nil {
-			rm.restart(b.Gap.To, b.Gap.Why)
+			rm.restart(b.Gap.To, rm.lookUp(b.Gap.To), b.Gap.Why)
 			continue
 		}
 		rm.mu.Lock()
@@ -100,13 +103,39 @@ func (rm *room) position() model.Cursor {
 	return rm.now.position()
 }
 
-// restart begins a new stretch. Clients of the one before read it to its end, and are then told of the
-// gap.
-func (rm *room) restart(at model.Cursor, why string) {
+// lookUp reads the message at a position from hop 2, so that clients which are put there learn its ID. It
+// gives nil if hop 2 keeps none there, after which it does not ask again, or does not answer in half of what clients wait for.
+func (rm *room) lookUp(at model.Cursor) *model.Message {
+	if at.Seq == 0 || rm.blind {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(rm.ctx, rm.srv.cfg.OpenTimeout/2)
+	defer cancel()
+	up, err := rm.srv.upstream(ctx, rm.name, beforeAnchor(at))
+	if err != nil {
+		return nil
+	}
+	defer up.end()
+	if up.Start().Cursor != beforeAnchor(at) {
+		rm.blind = true
+		return nil
+	}
+	b, err := up.Next(ctx)
+	if err != nil || len(b.Messages) == 0 || b.Messages[0].Seq != at.Seq {
+		return nil
+	}
+	return &b.Messages[0]
+}
+
+// restart begins a new stretch after a message, which is nil if it is not known. Clients of the stretch before
+// read it to its end, and are then told of the gap.
+func (rm *room) restart(at model.Cursor, first *model.Message, why string) {
+	stamp := "?" + rm.srv.cfg.Name + "@" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	rm.mu.Lock()
 	defer rm.mu.Unlock()
 	before := rm.now
-	rm.now = newStretch(at, max(rm.srv.cfg.History, rm.srv.cfg.QueueLimit))
+	// One message more than a client may be behind: the one that it has is its anchor.
+	rm.now = newStretch(at, first, stamp, max(rm.srv.cfg.History, rm.srv.cfg.QueueLimit+1))
 	rm.now.why = why
 	if key := rm.srv.cfg.Key; key != nil {
 		rm.now.digest = newDigest(at.Seq, key, rm.srv.cfg.KeyLimit)

@@ -12,20 +12,21 @@ import (
 
 // Server is an endpoint server. It is a [hop1.Feed].
 type Server struct {
-	cfg     Config
-	handler http.Handler
+	cfg      Config
+	handler  http.Handler
+	presence *presence // nil without
 
 	alive context.Context // ends when the server drains
 	drain context.CancelFunc
 	tasks sync.WaitGroup // rooms, subscriptions and publishes; none begins once the server drains
 	idle  chan struct{}  // closed when it drains and all tasks have ended
 
-	mu       sync.Mutex // never held while waiting; taken before a room's, if both are
-	draining bool
-	rooms    map[string]*room
-	clients  int
-	upstream int
-	high     int // greatest lag in rooms that are closed
+	mu        sync.Mutex // never held while waiting; taken before a room's, if both are
+	draining  bool
+	rooms     map[string]*room
+	clients   int
+	upstreams int
+	high      int // greatest lag in rooms that are closed
 
 	slowMu sync.Mutex // taken last
 	slow   SlowStats
@@ -67,29 +68,22 @@ func New(cfg Config) (*Server, error) {
 	mux.Handle("POST /rooms/{room}/messages", gate.Protect(http.HandlerFunc(s.servePublish)))
 	mux.HandleFunc("OPTIONS /rooms/{room}/messages", gate.Preflight)
 	mux.HandleFunc("GET /health", s.serveHealth)
+	if cfg.Presence != nil {
+		s.presence = newPresence(s, *cfg.Presence)
+		mux.Handle("GET /rooms/{room}/members", gate.Protect(http.HandlerFunc(s.serveMembers)))
+		mux.HandleFunc("OPTIONS /rooms/{room}/members", gate.Preflight)
+	}
 	mux.Handle("/", streams)
-	s.handler = handler{mux, streams}
+	s.handler = hop1.ConfiguredBy(mux, streams)
 	s.alive, s.drain = context.WithCancel(context.Background())
 	return s, nil
-}
-
-// handler is an endpoint server's.
-type handler struct {
-	http.Handler
-	streams http.Handler
-}
-
-// Configure sets up the handler's server; see [hop1.Configure].
-func (h handler) Configure(srv *http.Server) {
-	if c, ok := h.streams.(interface{ Configure(*http.Server) }); ok {
-		c.Configure(srv)
-	}
 }
 
 // Handler serves subscriptions, as [hop1.Handler] says, with publishing over WebSocket connections, and
 //
 //	POST /rooms/{room}/messages   a [hop1.PublishRequest] in JSON
 //	GET  /health                  200, or 503 if the server drains
+//	GET  /rooms/{room}/members    a [MembersReply], with [Presence]
 //
 // A publish is answered with 200 and a [hop1.PublishReply], with 400 and a sentence if it cannot be
 // published, or with 503 and a Retry-After if the broker is out of reach or the server drains. The
@@ -123,7 +117,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Stats{Clients: s.clients, Rooms: len(s.rooms), Upstreams: s.upstream, QueueHigh: s.high}
+	st := Stats{Clients: s.clients, Rooms: len(s.rooms), Upstreams: s.upstreams, QueueHigh: s.high}
 	s.countSlow(func(slow *SlowStats) { st.Slow = *slow })
 	for _, rm := range s.rooms {
 		st.QueueHigh = max(st.QueueHigh, rm.greatestLag())
@@ -202,5 +196,5 @@ func (s *Server) forgetLocked(rm *room) {
 func (s *Server) countUpstream(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.upstream += n
+	s.upstreams += n
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -47,6 +48,14 @@ func TestFanOut(t *testing.T) {
 	})
 }
 
+// anchor is the ID of the message at a position of what publish publishes.
+func anchor(seq uint64) string {
+	if seq == 0 {
+		return ""
+	}
+	return strconv.FormatUint(seq, 10)
+}
+
 // Who comes late starts at the live end; who comes back starts at the anchor, from the cache if that
 // reaches back far enough, else from hop 2.
 func TestResume(t *testing.T) {
@@ -60,12 +69,12 @@ func TestResume(t *testing.T) {
 			read(t, keeper, at.Seq)
 		}
 		at := func(seq uint64) model.Cursor { return model.Cursor{Epoch: keeper.Start().Cursor.Epoch, Seq: seq} }
-		require.Equal(t, hop1.Start{Cursor: at(60)}, open(t, s, "r", model.Cursor{}).Start())
+		require.Equal(t, hop1.Start{Cursor: at(60), Anchor: "60"}, open(t, s, "r", model.Cursor{}).Start())
 
 		for seq := uint64(0); seq <= 60; seq++ {
 			before := hop.subscribes.Load()
 			sub := open(t, s, "r", at(seq))
-			require.Equal(t, hop1.Start{Cursor: at(seq), Resumed: true}, sub.Start())
+			require.Equal(t, hop1.Start{Cursor: at(seq), Resumed: true, Anchor: anchor(seq)}, sub.Start())
 			require.Equal(t, simtest.UpTo(max(seq, 1), 60), read(t, sub, 60), "the anchor first")
 			if asked := hop.subscribes.Load() - before; seq > 50 {
 				require.Zero(t, asked, "the cache has what follows %d", seq)
@@ -105,7 +114,7 @@ func TestResumeWhilePublishing(t *testing.T) {
 					}
 					sub, err := server.Open(within(t), "r", from)
 					require.NoError(t, err)
-					require.Equal(t, hop1.Start{Cursor: from, Resumed: true}, sub.Start())
+					require.Equal(t, hop1.Start{Cursor: from, Resumed: true, Anchor: anchor(from.Seq)}, sub.Start())
 					to := min(from.Seq+30, 250)
 					seqs := read(t, sub, to)
 					require.Equal(t, simtest.UpTo(from.Seq, seqs[len(seqs)-1]), seqs)
@@ -146,7 +155,7 @@ func TestGaps(t *testing.T) {
 			}
 			sub.Close()
 		}
-		require.Equal(t, hop1.Start{Cursor: at(21), Resumed: true}, open(t, s, "r", at(21)).Start())
+		require.Equal(t, hop1.Start{Cursor: at(21), Resumed: true, Anchor: "21"}, open(t, s, "r", at(21)).Start())
 		sub := open(t, s, "r", at(20)) // all that follows is there, but not the anchor
 		require.Equal(t, hop1.Start{Cursor: at(20), Resumed: true, Anchorless: true}, sub.Start())
 		require.Equal(t, simtest.UpTo(21, 30), read(t, sub, 30))
@@ -321,7 +330,7 @@ func TestLinger(t *testing.T) {
 		require.Equal(t, Stats{QueueHigh: s.Stats().QueueHigh}, s.Stats())
 		require.NotZero(t, s.Stats().QueueHigh, "the high-water mark outlives its room")
 		open(t, s, "r", model.Cursor{})
-		require.Equal(t, int64(2), hop.subscribes.Load())
+		require.Equal(t, int64(3), hop.subscribes.Load(), "and one, for the message at the end of the log")
 	})
 }
 

@@ -91,7 +91,7 @@ func (sub *subscription) skipped(seq, messages uint64, why string) hop1.Batch {
 	if why != "" {
 		told += ", and before the rest " + why
 	}
-	return hop1.Batch{Gap: &hop1.Gap{To: model.Cursor{Epoch: sub.on.epoch, Seq: seq}, Why: told}}
+	return hop1.Batch{Gap: &hop1.Gap{To: model.Cursor{Epoch: sub.on.epoch, Seq: seq}, Anchor: sub.on.anchor(seq), Why: told}}
 }
 
 // takeExtract gives the next of the extract: the messages that follow each other, or what it leaves out
@@ -102,8 +102,9 @@ func (sub *subscription) takeExtract() hop1.Batch {
 		skipped := first - 1 - sub.told
 		sub.told = first - 1
 		return hop1.Batch{Gap: &hop1.Gap{
-			To:  model.Cursor{Epoch: sub.on.epoch, Seq: first - 1},
-			Why: fmt.Sprintf("%s: %d messages have later ones of their keys", model.NoteConflated, skipped),
+			To:     model.Cursor{Epoch: sub.on.epoch, Seq: first - 1},
+			Anchor: sub.on.anchor(first - 1),
+			Why:    fmt.Sprintf("%s: %d messages have later ones of their keys", model.NoteConflated, skipped),
 		}}
 	}
 	n := 1

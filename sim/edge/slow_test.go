@@ -21,7 +21,7 @@ import (
 // policed is a room without goroutines, of a server with a policy, and one client of it.
 func policed(cfg Config) (*room, *subscription) {
 	rm := &room{srv: &Server{cfg: cfg, alive: context.Background()}, name: "r", ready: make(chan struct{}), subs: map[*subscription]struct{}{}}
-	rm.restart(model.Cursor{Epoch: "e1"}, "")
+	rm.restart(model.Cursor{Epoch: "e1"}, nil, "")
 	sub := &subscription{rm: rm, closed: make(chan struct{})}
 	sub.join(model.Cursor{})
 	return rm, sub
@@ -69,7 +69,7 @@ func TestSlowPolicies(t *testing.T) {
 		{"drop across a gap", Config{Slow: DropOldest},
 			func(rm *room) {
 				feed(rm, 1, 2)
-				rm.restart(model.Cursor{Epoch: "e2", Seq: 7}, "the log is gone")
+				rm.restart(model.Cursor{Epoch: "e2", Seq: 7}, nil, "the log is gone")
 				feed(rm, 8, 10)
 				feed(rm, 11, 11)
 			},
@@ -77,7 +77,7 @@ func TestSlowPolicies(t *testing.T) {
 		{"drop beyond a gap", Config{Slow: DropOldest},
 			func(rm *room) {
 				feed(rm, 1, 2)
-				rm.restart(model.Cursor{Epoch: "e1", Seq: 4}, "trimmed")
+				rm.restart(model.Cursor{Epoch: "e1", Seq: 4}, nil, "trimmed")
 				feed(rm, 5, 20)
 			},
 			"→e1:15 slow consumer: 13 messages dropped, and before the rest trimmed|16|17|18|19|20", SlowStats{Dropped: 13}},
@@ -95,13 +95,13 @@ func TestSlowPolicies(t *testing.T) {
 		{"conflate beyond a gap", Config{Slow: Conflate, Key: byThree, KeyLimit: 9},
 			func(rm *room) {
 				feed(rm, 1, 2)
-				rm.restart(model.Cursor{Epoch: "e2"}, "the log is gone")
+				rm.restart(model.Cursor{Epoch: "e2"}, nil, "the log is gone")
 				feed(rm, 1, 7)
 			},
 			"→e2:0 slow consumer: 2 messages dropped, and before the rest the log is gone|→e2:4 conflated: 4 messages have later ones of their keys|5|6|7",
 			SlowStats{Dropped: 2, Conflated: 4}},
 		{"a gap with nothing after it", Config{Slow: Conflate, Key: byThree, KeyLimit: 9},
-			func(rm *room) { feed(rm, 1, 5); rm.restart(model.Cursor{Epoch: "e2"}, "the log is gone") },
+			func(rm *room) { feed(rm, 1, 5); rm.restart(model.Cursor{Epoch: "e2"}, nil, "the log is gone") },
 			"→e2:0 slow consumer: 5 messages dropped, and before the rest the log is gone", SlowStats{Dropped: 5}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestSlowPolicyProperty(t *testing.T) {
 			keys[top] = rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "key")
 			latest[keys[top]] = top
 			feed(rm, top, top)
-			require.LessOrEqual(t, len(rm.now.msgs), cfg.QueueLimit)
+			require.LessOrEqual(t, len(rm.now.msgs), cfg.QueueLimit+1)
 			if d := rm.now.digest; d != nil {
 				require.LessOrEqual(t, len(d.latest), cfg.KeyLimit)
 				require.LessOrEqual(t, len(d.order), 2*cfg.KeyLimit+64+1)

@@ -10,6 +10,8 @@ import "github.com/twohop/twohop/model"
 type stretch struct {
 	epoch string
 	from  uint64          // where it begins
+	first *model.Message  // the message there; nil if it is not known
+	stamp string          // stands for its ID then; see hop1.Start
 	last  uint64          // Seq of the newest message that was in the log
 	msgs  []model.Message // the latest of them
 	keep  int             // how many to keep at most
@@ -22,8 +24,10 @@ type stretch struct {
 	digest *digest // nil unless slow consumers are to be given the latest of each key
 }
 
-func newStretch(at model.Cursor, keep int) *stretch {
-	return &stretch{epoch: at.Epoch, from: at.Seq, last: at.Seq, keep: keep, changed: make(chan struct{})}
+// newStretch begins one after a message, which is nil if it is not known; then a stamp, which no other stretch
+// of the room has, stands for its ID.
+func newStretch(at model.Cursor, first *model.Message, stamp string, keep int) *stretch {
+	return &stretch{epoch: at.Epoch, from: at.Seq, last: at.Seq, first: first, stamp: stamp, keep: keep, changed: make(chan struct{})}
 }
 
 // start is where the stretch begins.
@@ -74,6 +78,22 @@ func (s *stretch) lag(seq uint64) uint64 {
 		lag += 1 + n.rest(n.from)
 	}
 	return lag
+}
+
+// anchor gives the ID of the message at a position, or what stands for it; "" if neither is known.
+func (s *stretch) anchor(at uint64) string {
+	switch kept := uint64(len(s.msgs)); {
+	case at == 0 || at < s.from || at > s.last:
+		return ""
+	case s.last-at < kept:
+		return s.msgs[kept-1-(s.last-at)].ID
+	case at > s.from:
+		return ""
+	case s.first != nil:
+		return s.first.ID
+	default:
+		return s.stamp
+	}
 }
 
 // since gives the messages after seq; false if they are not all kept. The slice is shared and not to be

@@ -17,6 +17,7 @@ type subscription struct {
 	start  hop1.Start
 	closed chan struct{}
 	once   sync.Once
+	leave  func() // ends the member's presence
 
 	// The room's lock guards these.
 	on      *stretch
@@ -30,7 +31,7 @@ type subscription struct {
 // Open subscribes one client to a room. What the client missed is replayed from the room's cache or,
 // if that does not reach back far enough, from hop 2.
 func (s *Server) Open(ctx context.Context, name string, from model.Cursor) (hop1.Subscription, error) {
-	if err := model.CheckRoom(name); err != nil {
+	if err := s.checkRoom(name); err != nil {
 		return nil, fmt.Errorf("%w: %w", hop1.ErrNoRoom, err)
 	}
 	rm, err := s.enter(name)
@@ -40,7 +41,8 @@ func (s *Server) Open(ctx context.Context, name string, from model.Cursor) (hop1
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.OpenTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.alive, cancel)()
-	sub := &subscription{rm: rm, closed: make(chan struct{})}
+	member := hop1.Identity(ctx)
+	sub := &subscription{rm: rm, closed: make(chan struct{}), leave: func() {}}
 	if err := sub.open(ctx, from); err != nil {
 		sub.Close()
 		if s.alive.Err() != nil {
@@ -48,6 +50,7 @@ func (s *Server) Open(ctx context.Context, name string, from model.Cursor) (hop1
 		}
 		return nil, fmt.Errorf("edge: open room %s: %w", name, err)
 	}
+	sub.leave = s.presence.enter(name, member)
 	return sub, nil
 }
 
@@ -70,15 +73,25 @@ func (sub *subscription) join(from model.Cursor) bool {
 	rm.subs[sub] = struct{}{}
 	sub.on, sub.at = rm.now, rm.now.last
 	if from.IsZero() {
-		sub.start = hop1.Start{Cursor: rm.now.position()}
+		sub.start = hop1.Start{Cursor: rm.now.position(), Anchor: rm.now.anchor(rm.now.last)}
 		return true
 	}
 	if from.Epoch != rm.now.epoch || from.Seq > rm.now.last {
 		return false
 	}
-	backlog, kept := rm.now.since(beforeAnchor(from).Seq)
-	if kept {
-		sub.start, sub.backlog = hop1.Start{Cursor: from, Resumed: true}, backlog
+	sub.start = hop1.Start{Cursor: from, Resumed: true, Anchor: rm.now.anchor(from.Seq)}
+	if backlog, kept := rm.now.since(beforeAnchor(from).Seq); kept {
+		sub.backlog = backlog
+		return true
+	}
+	if from.Seq != rm.now.from { // else the anchor is where the stretch begins
+		return false
+	}
+	backlog, kept := rm.now.since(from.Seq)
+	if first := rm.now.first; first != nil {
+		sub.backlog = append([]model.Message{*first}, backlog...)
+	} else {
+		sub.backlog, sub.start.Anchorless = backlog, true
 	}
 	return kept
 }
@@ -101,16 +114,16 @@ func (sub *subscription) catchUp(ctx context.Context, from model.Cursor) error {
 	if from.Epoch == sub.on.epoch && from.Seq > sub.at {
 		// The client was at a server that is ahead of this one, or its log is not ours. Hop 2 knows,
 		// but only if asked for the cursor itself: its anchor may be a message yet to come.
-		up, err := sub.upstream(ctx, from)
+		up, err := sub.rm.srv.upstream(ctx, sub.rm.name, from)
 		if err != nil {
 			return err
 		}
 		defer up.end()
 		if got := up.Start(); got.Gap != "" {
-			return sub.replay(ctx, up, hop1.Start{Cursor: got.Cursor, Gap: got.Gap})
+			return sub.replay(ctx, up, hop1.Start{Cursor: got.Cursor, Anchor: sub.anchor(got.Cursor), Gap: got.Gap})
 		}
 	}
-	up, err := sub.upstream(ctx, beforeAnchor(from))
+	up, err := sub.rm.srv.upstream(ctx, sub.rm.name, beforeAnchor(from))
 	if err != nil {
 		return err
 	}
@@ -119,11 +132,22 @@ func (sub *subscription) catchUp(ctx context.Context, from model.Cursor) error {
 	switch got := up.Start(); {
 	case got.Gap == "":
 	case got.Cursor == from: // of what was asked for, the anchor alone is gone
-		start.Anchorless = true
+		start.Anchorless, start.Anchor = true, sub.anchor(from)
 	default:
-		start = hop1.Start{Cursor: got.Cursor, Gap: got.Gap}
+		start = hop1.Start{Cursor: got.Cursor, Anchor: sub.anchor(got.Cursor), Gap: got.Gap}
 	}
 	return sub.replay(ctx, up, start)
+}
+
+// anchor gives the ID of the message at a position, or what stands for it, as far as the client's stretch
+// knows it.
+func (sub *subscription) anchor(at model.Cursor) string {
+	sub.rm.mu.Lock()
+	defer sub.rm.mu.Unlock()
+	if at.Epoch != sub.on.epoch {
+		return ""
+	}
+	return sub.on.anchor(at.Seq)
 }
 
 // replay makes a backlog of what a subscription gives, up to the client's position on the stretch and at
@@ -147,6 +171,9 @@ func (sub *subscription) replay(ctx context.Context, up upstream, start hop1.Sta
 		backlog = append(backlog, b.Messages...)
 		at = b.Cursor
 	}
+	if len(backlog) > 0 && backlog[0].Seq == start.Cursor.Seq {
+		sub.start.Anchor = backlog[0].ID
+	}
 	sub.rm.mu.Lock()
 	defer sub.rm.mu.Unlock()
 	sub.at, sub.backlog = max(sub.at, at.Seq), backlog
@@ -159,9 +186,8 @@ type upstream struct {
 	srv *Server
 }
 
-func (sub *subscription) upstream(ctx context.Context, from model.Cursor) (upstream, error) {
-	s := sub.rm.srv
-	up, err := s.cfg.Strategy.Subscribe(ctx, sub.rm.name, from)
+func (s *Server) upstream(ctx context.Context, room string, from model.Cursor) (upstream, error) {
+	up, err := s.cfg.Strategy.Subscribe(ctx, room, from)
 	if err != nil {
 		return upstream{}, err
 	}
@@ -257,7 +283,7 @@ func (sub *subscription) proceed() *hop1.Gap {
 		return nil
 	}
 	sub.at = to.Seq
-	return &hop1.Gap{To: to, Why: sub.on.why}
+	return &hop1.Gap{To: to, Anchor: sub.on.anchor(to.Seq), Why: sub.on.why}
 }
 
 // Close gives the client's place back.
@@ -271,6 +297,7 @@ func (sub *subscription) Close() {
 			delete(rm.subs, sub)
 		}
 		rm.mu.Unlock()
+		sub.leave()
 		rm.srv.leave(rm)
 	})
 }

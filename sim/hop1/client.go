@@ -138,10 +138,10 @@ func (c *ClientConfig) validate() error {
 	return c.Mutant.validate()
 }
 
-// roomURL gives the URL of a transport's endpoint; with the cursor, unless it is zero.
-func (c *ClientConfig) roomURL(path string, from model.Cursor) string {
+// roomURL gives the URL of a transport's endpoint; with the position to go on from, unless it is zero.
+func (c *ClientConfig) roomURL(path string, from claim) string {
 	u := strings.TrimSuffix(c.BaseURL, "/") + "/rooms/" + c.Room + "/" + path
-	if !from.IsZero() {
+	if !from.Cursor.IsZero() {
 		u += "?cursor=" + url.QueryEscape(from.String())
 	}
 	return u

@@ -173,7 +173,8 @@ func TestGapInMidStream(t *testing.T) {
 		gap := func(to model.Cursor) {
 			s.feed.edit(func(l *memLog) {
 				l.epoch, l.first, l.msgs = to.Epoch, to.Seq+1, nil
-				s.feed.gap = &Gap{To: to, Why: "the dog ate it"}
+				l.trimmed = fmt.Sprintf("lost-%d", to.Seq)
+				s.feed.gap = &Gap{To: to, Anchor: l.trimmed, Why: "the dog ate it"}
 			})
 		}
 		gap(at("e1", 8))
@@ -201,21 +202,59 @@ func TestGapInMidStream(t *testing.T) {
 	})
 }
 
-// Goal: a client whose anchor alone is no longer kept has lost nothing, and is not told that it had.
+// Goal: a client whose anchor alone is no longer kept goes on, if the server remembers its ID; or else it is
+// told that nobody can say, and gets what follows.
 func TestResumeWithoutAnchor(t *testing.T) {
 	everywhere(t, func(t *testing.T, l lane, tr string) {
 		s := start(t, l, tr, nil)
 		s.feed.publish(3)
 		s.rec.await(t, model.Deliver, 3)
-		s.feed.edit(func(l *memLog) { l.first, l.msgs = 4, nil })
+		s.feed.edit(func(l *memLog) { l.first, l.msgs, l.trimmed = 4, nil, "m3" })
 		s.held(t, tr)
 		s.sever(t, tr, ErrClosed)()
 		again := s.rec.await(t, model.Connected, 2)
 		require.True(t, again[1].Resumed)
 		s.feed.publish(2)
 		s.rec.await(t, model.Deliver, 5)
-		require.Equal(t, simtest.UpTo(1, 5), s.rec.seqs())
 		require.Empty(t, s.rec.of(model.Discontinuity))
+
+		s.held(t, tr)
+		mend := s.sever(t, tr, ErrClosed)
+		s.feed.edit(func(l *memLog) { l.first, l.msgs, l.trimmed = 6, nil, "" })
+		s.feed.publish(1)
+		mend()
+		s.rec.await(t, model.Deliver, 6)
+		require.Equal(t, simtest.UpTo(1, 6), s.rec.seqs())
+		told := s.rec.of(model.Discontinuity)
+		require.Len(t, told, 1)
+		require.Equal(t, "from e1:5 to e1:5: not to be compared: message 5 is not known here any more", told[0].Note)
+	})
+}
+
+// refilled has a client start at message 3, which the log then loses and puts another in the place of.
+func refilled(t *testing.T, l lane, tr string, m Mutant) *system {
+	feed := newMemFeed()
+	url, hc := l.serve(t, testServer(t, feed))
+	s := &system{feed: feed, url: url, http: hc}
+	s.feed.publish(3)
+	s.join(t, tr, func(c *ClientConfig) { c.Mutant = m })
+	s.held(t, tr)
+	mend := s.sever(t, tr, ErrClosed)
+	s.feed.edit(func(l *memLog) { l.msgs[2].ID = "x3" })
+	s.feed.publish(1)
+	mend()
+	s.rec.await(t, model.Deliver, 1)
+	require.Equal(t, []uint64{4}, s.rec.seqs())
+	return s
+}
+
+// Goal: who was put at a position whose message was then lost, within the epoch, is told so.
+func TestResumeAfterRefill(t *testing.T) {
+	everywhere(t, func(t *testing.T, l lane, tr string) {
+		s := refilled(t, l, tr, "")
+		told := s.rec.of(model.Discontinuity)
+		require.Len(t, told, 1)
+		require.Equal(t, `from e1:3 to e1:3: the log differs: message 3 is "x3" here and was "m3"`, told[0].Note)
 	})
 }
 
@@ -235,6 +274,11 @@ func TestMutants(t *testing.T) {
 			s.rec.await(t, model.Deliver, 4)
 			require.Equal(t, []uint64{1, 2, 3, 7}, s.rec.seqs())
 			require.Empty(t, s.rec.of(model.Discontinuity))
+		})
+	})
+	t.Run("blind-start misses", func(t *testing.T) {
+		everywhere(t, func(t *testing.T, l lane, tr string) {
+			require.Empty(t, refilled(t, l, tr, BlindStart).rec.of(model.Discontinuity))
 		})
 	})
 	t.Run("no-dedupe repeats", func(t *testing.T) {

@@ -9,10 +9,12 @@
 // Start with [Handler] on the server, and [NewClient] and [Client.Run] on the client. A transport is
 // one file, and one line in transports.go.
 //
-// A resume replays from the client's cursor inclusively: the message at the cursor, the anchor, shows
-// by its ID that both ends mean the same log. If it does not, or the cursor is out of reach, the
-// client observes a [model.Discontinuity], never silence. So it does when the feed meets a gap in
-// mid-stream. Only if the anchor is the one message that is no longer kept is the epoch taken for proof.
+// The ID of the message at a client's cursor, the anchor, shows that both ends mean the same log. Whoever is
+// put at a position is told the anchor, in the hello or the discontinuity, and brings it when it resumes, as a
+// [model.Bookmark]; the server compares it with its own, and sends what follows. If they differ, or either is
+// not known, or the cursor is out of reach, the client observes a [model.Discontinuity], never silence. So it
+// does when the feed meets a gap in mid-stream. To a client that comes with a cursor alone the message at it is
+// sent first, for the client to compare.
 //
 // A silent peer is found, and what it held is freed, by the client within IdleTimeout of the last byte
 // it heard, by the WebSocket or WebRTC server within IdleTimeout of the last frame, and by the SSE server, if

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"maps"
 	"mime"
@@ -21,22 +20,14 @@ import (
 // An exchange is one request of a polling client, with its cursor, and the answer: what the room has
 // after it, as frames, one JSON object a line, of which the first is the hello. A client that has been
 // answered before says so with If-None-Match (RFC 9110 section 13.1.2). If there is nothing new, the
-// answer is 304 and empty; if there is, the anchor is left out, as the tag proves what it would.
+// answer is 304 and empty. To a client with a bare cursor the anchor is sent, but for one whose tag proves
+// what that would.
 
 // lineType is the media type of an answer: newline-delimited JSON.
 const lineType = "application/x-ndjson"
 
-// entityTag names the state of a room's log that ends with a message (RFC 9110 section 8.8.3): the
-// position, and a hash of the ID there, which tells logs apart that have the position in common.
-// Without an ID, as before the first message, there is no hash.
-func entityTag(at model.Cursor, id string) string {
-	if id == "" {
-		return `"` + at.String() + `/"`
-	}
-	h := fnv.New64a()
-	_, _ = io.WriteString(h, id) // never fails, as hash.Hash promises
-	return fmt.Sprintf(`"%s/%x"`, at, h.Sum64())
-}
+// entityTag names the state of a room's log that ends with a message (RFC 9110 section 8.8.3).
+func entityTag(end model.Bookmark) string { return `"` + end.String() + `"` }
 
 // anyTag reports whether one of the tags of an If-None-Match header matches. The comparison is the weak
 // one, as section 13.1.2 wants it: a proxy that compresses may have weakened what it passed on.
@@ -52,19 +43,19 @@ func anyTag(header string, matches func(tag string) bool) bool {
 
 // polled is what one request is answered with.
 type polled struct {
-	hello  []frame // and the discontinuity that may go with it
-	anchor *frame  // nil if there is none
-	frames []frame // what follows
-	at     model.Cursor
-	lastID string // of the message at at; "" while not known
-	known  bool   // the client's tag is that of the state it asked from
-	news   bool   // there is something that the client does not know
+	hello  []frame        // and the discontinuity that may go with it
+	anchor *frame         // nil if there is none
+	frames []frame        // what follows
+	end    model.Bookmark // where the client is then
+	known  bool           // the client's tag is that of the state it asked from
+	news   bool           // there is something that the client does not know
 }
 
 // answer answers one request: at once if there is news for the client, or else as soon as there is,
 // and no later than after hold.
-func (s *server) answer(w http.ResponseWriter, r *http.Request, sub opened, hold time.Duration) {
-	a := &polled{hello: s.opening(sub.Start(), sub.asked), at: sub.Start().Cursor}
+func (s *server) answer(w http.ResponseWriter, r *http.Request, sub *opened, hold time.Duration) {
+	start := sub.Start()
+	a := &polled{hello: s.opening(start, sub.asked.Cursor), end: bookmark(start.Cursor, start.Anchor)}
 	err := s.gather(r.Context(), a, sub, r.Header.Get("If-None-Match"), hold)
 	var bye []frame
 	if err != nil {
@@ -75,7 +66,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, sub opened, hold
 		bye = []frame{f}
 	}
 	h := w.Header()
-	h.Set("ETag", entityTag(a.at, a.lastID))
+	h.Set("ETag", entityTag(a.end))
 	h.Set("Cache-Control", "private, no-cache")
 	if len(bye) > 0 && r.ProtoMajor == 1 {
 		h.Set("Connection", "close") // a client that came back over it would come back to this server
@@ -102,14 +93,10 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, sub opened, hold
 
 // gather takes what the subscription has. It waits for news for no longer than hold, and for nothing
 // more once there is news. The error says why the subscription ended, if it did.
-func (s *server) gather(ctx context.Context, a *polled, sub opened, tags string, hold time.Duration) error {
+func (s *server) gather(ctx context.Context, a *polled, sub *opened, tags string, hold time.Duration) error {
 	start := sub.Start()
-	a.news = sub.asked.IsZero() || !start.Resumed
-	a.known = start.Resumed && anyTag(tags, func(tag string) bool {
-		// Where there is no anchor to compare with, the position is all that a tag can prove.
-		bare := entityTag(a.at, "")
-		return tag == bare || start.Anchorless && strings.HasPrefix(tag, strings.TrimSuffix(bare, `"`))
-	})
+	a.news = sub.asked.Cursor.IsZero() || !start.Resumed
+	a.known = start.Resumed && anyTag(tags, func(tag string) bool { return tag == entityTag(a.end) })
 	held, cancel := context.WithTimeout(ctx, hold)
 	defer cancel()
 	over, stop := context.WithCancel(ctx)
@@ -133,26 +120,27 @@ func (s *server) gather(ctx context.Context, a *polled, sub opened, tags string,
 }
 
 // take adds a batch to the answer.
-func (a *polled) take(b Batch, sub opened, start Start, tags string) error {
+func (a *polled) take(b Batch, sub *opened, start Start, tags string) error {
 	if b.Gap != nil {
 		if err := checkPosition(b.Gap.To); err != nil {
 			return err
 		}
-		a.frames = append(a.frames, frame{Type: frameDiscontinuity, Cursor: b.Gap.To, Reason: b.Gap.Why})
-		a.at, a.lastID, a.news = b.Gap.To, "", true
+		f := frame{Type: frameDiscontinuity, Cursor: b.Gap.To, Anchor: b.Gap.Anchor, Reason: b.Gap.Why}
+		a.frames = append(a.frames, f)
+		a.end, a.news = f.mark(), true
 		return nil
 	}
 	for i := range b.Messages {
 		m := &b.Messages[i]
-		f := frame{Type: frameMessage, Cursor: model.Cursor{Epoch: a.at.Epoch, Seq: m.Seq}, Message: m}
-		if start.Resumed && f.Cursor == sub.asked && len(a.frames) == 0 {
-			a.anchor, a.lastID = &f, m.ID
-			a.known = a.known || anyTag(tags, func(tag string) bool { return tag == entityTag(f.Cursor, m.ID) })
+		f := frame{Type: frameMessage, Cursor: model.Cursor{Epoch: a.end.Cursor.Epoch, Seq: m.Seq}, Message: m}
+		if start.Resumed && f.Cursor == sub.asked.Cursor && len(a.frames) == 0 {
+			a.anchor, a.end = &f, bookmark(f.Cursor, m.ID)
+			a.known = a.known || anyTag(tags, func(tag string) bool { return tag == entityTag(a.end) })
 			a.news = a.news || tags != "" && !a.known // another log: the client must see the anchor
 			continue
 		}
 		a.frames = append(a.frames, f)
-		a.at, a.lastID, a.news = f.Cursor, m.ID, true
+		a.end, a.news = bookmark(f.Cursor, m.ID), true
 	}
 	return nil
 }

@@ -38,39 +38,52 @@ const (
 	line2 = `{"type":"message","cursor":"e1:2","message":{"room":"r","seq":2,"id":"m2","publisher":"p","body":"Ym9keSBvZiBtMg=="}}`
 )
 
-// Goal: answers are as documented: what is new and nothing else, or 304; the anchor unless a tag proves
-// it; another log, or a gap, whatever the tag.
+// Goal: answers are as documented: what is new and nothing else, or 304; the anchor to who comes without it,
+// unless a tag proves it; another log, or a gap, whatever the tag.
 func TestAnswersOnTheWire(t *testing.T) {
 	feed := newMemFeed()
 	feed.publish(2)
 	h := testServer(t, feed)
 	first := get(h, "/rooms/r/poll?cursor=e1:1", "")
-	tag1, tag2 := entityTag(at("e1", 1), "m1"), entityTag(at("e1", 2), "m2")
+	tag1, tag2 := `"e1:1/m1"`, `"e1:2/m2"`
 	require.Equal(t, tag2, first.Header().Get("ETag"))
 	require.Equal(t, "application/x-ndjson", first.Header().Get("Content-Type"))
 	require.Equal(t, "private, no-cache", first.Header().Get("Cache-Control"))
 
-	resumed, bare := `{"type":"hello","cursor":"e1:%d","resumed":true,"server":"edge-1"}`, `{"type":"hello","cursor":"e1:%d","resumed":true,"anchored":false,"server":"edge-1"}`
+	resumed := func(seq int) string {
+		return fmt.Sprintf(`{"type":"hello","cursor":"e1:%d","anchor":"m%[1]d","resumed":true,"server":"edge-1"}`, seq)
+	}
+	bare := func(seq int) string {
+		return strings.Replace(resumed(seq), `"resumed":true`, `"resumed":true,"anchored":false`, 1)
+	}
+	gap := func(why string) []string {
+		return []string{`{"type":"hello","server":"edge-1"}`, `{"type":"discontinuity","cursor":"e1:2","anchor":"m2","reason":"` + why + `"}`}
+	}
 	cases := []struct {
 		name, cursor, tag string
 		status            int
 		lines             []string
 		etag              string
 	}{
-		{"new client", "", "", 200, []string{`{"type":"hello","cursor":"e1:2","server":"edge-1"}`}, `"e1:2/"`},
-		{"resumes", "e1:1", "", 200, []string{fmt.Sprintf(resumed, 1), line1, line2}, tag2},
-		{"goes on", "e1:1", tag1, 200, []string{fmt.Sprintf(bare, 1), line2}, tag2},
-		{"goes on, weakly", "e1:1", `"x", W/` + tag1, 200, []string{fmt.Sprintf(bare, 1), line2}, tag2},
-		{"nothing new", "e1:2", tag2, 304, nil, tag2},
-		{"nothing new since it came", "e1:2", `"e1:2/"`, 304, nil, tag2},
-		{"nothing new for anybody", "e1:2", "*", 304, nil, tag2},
-		{"nothing new, but a first answer", "e1:2", "", 200, []string{fmt.Sprintf(resumed, 2), line2}, tag2},
-		{"another log", "e1:2", entityTag(at("e1", 2), "x2"), 200, []string{fmt.Sprintf(resumed, 2), line2}, tag2},
-		{"a tag of elsewhere", "e1:2", tag1, 200, []string{fmt.Sprintf(resumed, 2), line2}, tag2},
-		{"before the first", "e1:0", `"e1:0/"`, 200, []string{fmt.Sprintf(bare, 0)[:len(`{"type":"hello","cursor":"e1:0","resumed":true`)] + `,"server":"edge-1"}`, line1, line2}, tag2},
-		{"out of reach", "e0:7", entityTag(at("e0", 7), "m7"), 200, []string{
-			`{"type":"hello","server":"edge-1"}`, `{"type":"discontinuity","cursor":"e1:2","reason":"another epoch"}`,
-		}, `"e1:2/"`},
+		{"new client", "", "", 200, []string{`{"type":"hello","cursor":"e1:2","anchor":"m2","server":"edge-1"}`}, tag2},
+		{"resumes", "e1:1/m1", "", 200, []string{bare(1), line2}, tag2},
+		{"goes on", "e1:1/m1", tag1, 200, []string{bare(1), line2}, tag2},
+		{"nothing new", "e1:2/m2", tag2, 304, nil, tag2},
+		{"nothing new, but a first answer", "e1:2/m2", "", 200, []string{bare(2)}, tag2},
+		{"nothing new, but a tag of elsewhere", "e1:2/m2", tag1, 200, []string{bare(2)}, tag2},
+		{"another log", "e1:2/x2", `"e1:2/x2"`, 200, gap(`the log differs: message 2 is \"m2\" here and was \"x2\"`), tag2},
+		{"does not know what it had", "e1:2/", `"e1:2/"`, 200, gap("not to be compared: the client was not told of message 2"), tag2},
+
+		{"bare: resumes", "e1:1", "", 200, []string{resumed(1), line1, line2}, tag2},
+		{"bare: goes on", "e1:1", tag1, 200, []string{bare(1), line2}, tag2},
+		{"bare: goes on, weakly", "e1:1", `"x", W/` + tag1, 200, []string{bare(1), line2}, tag2},
+		{"bare: nothing new", "e1:2", tag2, 304, nil, tag2},
+		{"bare: nothing new for anybody", "e1:2", "*", 304, nil, tag2},
+		{"bare: nothing new, but a first answer", "e1:2", "", 200, []string{resumed(2), line2}, tag2},
+		{"bare: another log", "e1:2", `"e1:2/x2"`, 200, []string{resumed(2), line2}, tag2},
+		{"bare: a tag of elsewhere", "e1:2", tag1, 200, []string{resumed(2), line2}, tag2},
+		{"before the first", "e1:0", `"e1:0"`, 200, []string{`{"type":"hello","cursor":"e1:0","resumed":true,"server":"edge-1"}`, line1, line2}, tag2},
+		{"out of reach", "e0:7/m7", `"e0:7/m7"`, 200, gap("another epoch"), tag2},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -88,8 +101,13 @@ func TestAnswersOnTheWire(t *testing.T) {
 		})
 	}
 	feed.edit(func(l *memLog) { l.first, l.msgs = 3, nil })
-	w := get(h, "/rooms/r/poll?cursor=e1:2", tag2)
-	require.Equal(t, 304, w.Code, "without its anchor, too")
+	for _, cursor := range []string{"e1:2", "e1:2/m2"} {
+		w := get(h, "/rooms/r/poll?cursor="+cursor, tag2)
+		require.Equal(t, 200, w.Code)
+		require.Contains(t, w.Body.String(), "not to be compared: message 2 is not known here any more")
+	}
+	feed.edit(func(l *memLog) { l.trimmed = "m2" })
+	require.Equal(t, 304, get(h, "/rooms/r/poll?cursor=e1:2/m2", tag2).Code, "its ID is all that it takes")
 	open, closed := feed.subscriptions()
 	require.Zero(t, open)
 	require.Positive(t, closed)
@@ -277,7 +295,7 @@ func FuzzAnswer(f *testing.F) {
 				require.True(t, e.Kind != model.Deliver || e.Epoch == before.Epoch && e.Seq == before.Seq+1, "%+v after %v", e, before)
 			}
 			if s.phase == streaming {
-				require.Equal(t, s.cursor, st.(*pollStream).at)
+				require.Equal(t, bookmark(s.cursor, s.lastID), st.(*pollStream).at)
 			}
 		}
 	})
@@ -287,6 +305,8 @@ func FuzzAnswer(f *testing.F) {
 func FuzzPollRequest(f *testing.F) {
 	f.Add("e1:0", "0", `"e1:0/"`)
 	f.Add("e1:2", "1", "*")
+	f.Add("e1:2/m2", "1", `"e1:2/m2"`)
+	f.Add("e1:1/", "1", "")
 	f.Add("", "", "")
 	f.Add("e1:3", "-1", `W/"`)
 	f.Add("e1:1", "99999999999999999999", `"e1:1/af63bd4c8601b7df", ,`)

@@ -54,11 +54,17 @@ type Start struct {
 	Cursor model.Cursor
 	// Resumed: the client's own cursor was honoured. Then Cursor is that cursor, and, unless its Seq
 	// is 0 or the start is Anchorless, the first message replayed is the one AT the cursor: the anchor,
-	// whose ID proves to the client that both ends mean the same log.
+	// whose ID proves that both ends mean the same log.
 	Resumed bool
 	// Anchorless: the anchor is no longer kept, but the epoch is the cursor's, and all that follows the
 	// cursor is kept. It goes with Resumed only.
 	Anchorless bool
+	// Anchor is the ID of the message at Cursor, wherever that is. The client brings it when it comes back,
+	// and a feed that has another one there, or none, is known not to have the client's log, or not to
+	// know. Where the feed does not know the ID it may give any other text of up to [model.MaxNameLen]
+	// bytes, by which it knows its own view of the log again. "" says that there is nothing to compare, so
+	// that a client that comes back to this position is told of a gap, unless its Seq is 0.
+	Anchor string
 	// Gap, unless empty, says why the client's cursor could not be honoured. What lay between it and
 	// Cursor is lost to the client.
 	Gap string
@@ -78,6 +84,8 @@ type Batch struct {
 type Gap struct {
 	// To is the new position. Its epoch, never empty, may be another.
 	To model.Cursor
+	// Anchor is the ID of the message at To, or what stands for it; see [Start].
+	Anchor string
 	// Why is told to the client.
 	Why string
 }

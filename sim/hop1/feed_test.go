@@ -27,6 +27,16 @@ type memLog struct {
 	epoch string
 	first uint64 // the first message still held
 	msgs  []model.Message
+
+	trimmed string // the ID of the message before first, if that is remembered
+}
+
+// id is that of the message at a position; "" if it is not held.
+func (l *memLog) id(seq uint64) string {
+	if seq < l.first || seq-l.first >= uint64(len(l.msgs)) {
+		return ""
+	}
+	return l.msgs[seq-l.first].ID
 }
 
 func newMemFeed() *memFeed {
@@ -100,21 +110,21 @@ func (f *memFeed) Open(_ context.Context, room string, from model.Cursor) (Subsc
 	}
 	end := l.first + uint64(len(l.msgs)) - 1
 	s := &memSub{f: f, l: l, life: f.life, next: end + 1, gone: make(chan struct{})}
-	s.start.Cursor = model.Cursor{Epoch: l.epoch, Seq: end}
+	s.start = Start{Cursor: model.Cursor{Epoch: l.epoch, Seq: end}, Anchor: l.id(end)}
 	switch {
 	case from.IsZero():
 	case f.gap != nil && (f.gap.To.Epoch != from.Epoch || f.gap.To.Seq > from.Seq):
-		s.start = Start{Cursor: f.gap.To, Gap: f.gap.Why}
+		s.start = Start{Cursor: f.gap.To, Anchor: f.gap.Anchor, Gap: f.gap.Why}
 		s.next = f.gap.To.Seq + 1
 	case from.Epoch != l.epoch:
 		s.start.Gap = "another epoch"
 	case from.Seq > end || from.Seq+1 < l.first:
 		s.start.Gap = "out of history"
 	case from.Seq+1 == l.first && from.Seq > 0:
-		s.start = Start{Cursor: from, Resumed: true, Anchorless: true}
+		s.start = Start{Cursor: from, Resumed: true, Anchorless: true, Anchor: l.trimmed}
 		s.next = from.Seq + 1
 	default:
-		s.start = Start{Cursor: from, Resumed: true}
+		s.start = Start{Cursor: from, Resumed: true, Anchor: l.id(from.Seq)}
 		s.next = max(from.Seq, 1)
 	}
 	s.epoch = s.start.Cursor.Epoch

@@ -15,14 +15,16 @@ import (
 type frameType string
 
 const (
-	// frameHello opens a connection: Server is who serves, Cursor the agreed position, Resumed whether
-	// it is the client's own, Anchorless that the message at it will not be replayed. If the client's cursor could not be honoured, Cursor is zero, and a
+	// frameHello opens a connection: Server is who serves, Cursor the agreed position, Anchor the ID of the
+	// message there, Resumed whether it is the client's own position, Anchorless that the message at it will
+	// not be replayed. If the client's cursor could not be honoured, Cursor is zero, and a
 	// frameDiscontinuity that has the position follows at once: a connection that breaks in between
 	// must not leave the client with a new position and no word of the gap.
 	frameHello frameType = "hello"
 	// frameMessage carries one message; Cursor is its position.
 	frameMessage frameType = "message"
-	// frameDiscontinuity moves the client to Cursor; what lay between is out of reach. Reason says why.
+	// frameDiscontinuity moves the client to Cursor, where the message Anchor is; what lay between is out of
+	// reach. Reason says why.
 	frameDiscontinuity frameType = "discontinuity"
 	// frameGoodbye is the last frame: the server closes next. Reason says why; Retry, unless 0, is how
 	// long the client should stay away.
@@ -38,6 +40,7 @@ const (
 type frame struct {
 	Type       frameType
 	Cursor     model.Cursor
+	Anchor     string // "" if it is not known
 	Resumed    bool
 	Anchorless bool
 	Server     string
@@ -52,6 +55,7 @@ type frame struct {
 type wireFrame struct {
 	Type    frameType `json:"type"`
 	Cursor  string    `json:"cursor,omitempty"`
+	Anchor  string    `json:"anchor,omitempty"`
 	Resumed bool      `json:"resumed,omitempty"`
 	// Anchored is there only to say false: without it, a resumed stream begins with its anchor.
 	Anchored *bool          `json:"anchored,omitempty"`
@@ -68,6 +72,7 @@ func encodeFrame(f frame) ([]byte, error) {
 	w := wireFrame{
 		Type:    f.Type,
 		Cursor:  f.Cursor.String(),
+		Anchor:  f.mark().Anchor,
 		Resumed: f.Resumed,
 		Server:  f.Server,
 		Message: f.Message,
@@ -98,7 +103,7 @@ func decodeFrame(b []byte) (frame, error) {
 	case frameHello:
 		f.Resumed, f.Server = w.Resumed, w.Server
 		f.Anchorless = w.Anchored != nil && !*w.Anchored
-		return f, nil
+		return f, f.anchor(w)
 	case frameMessage:
 		if w.Message == nil {
 			return frame{}, errors.New("message frame without a message")
@@ -109,6 +114,9 @@ func decodeFrame(b []byte) (frame, error) {
 		f.Message = w.Message
 	case frameDiscontinuity:
 		f.Reason = w.Reason
+		if err := f.anchor(w); err != nil {
+			return frame{}, err
+		}
 	case frameAck:
 		if w.ID == "" || cursor.Seq == 0 {
 			return frame{}, fmt.Errorf("ack frame: id %.40q at cursor %q; want a message's", w.ID, w.Cursor)
@@ -132,6 +140,37 @@ func decodeFrame(b []byte) (frame, error) {
 	return f, nil
 }
 
+// anchor takes over the ID of the message at a frame's position. One that could not be sent back is refused.
+func (f *frame) anchor(w wireFrame) error {
+	if w.Anchor != "" && f.Cursor.Seq == 0 {
+		return fmt.Errorf("%s frame: anchor %.40q at cursor %q, where no message is", w.Type, w.Anchor, w.Cursor)
+	}
+	if err := model.CheckAnchor(w.Anchor); err != nil {
+		return fmt.Errorf("%s frame: %w", w.Type, err)
+	}
+	f.Anchor = w.Anchor
+	return nil
+}
+
+// claim is what a client that has got to a frame with a position may come back with.
+func (f *frame) claim() claim {
+	switch {
+	case f.Type == frameMessage:
+		return claim{Bookmark: bookmark(f.Cursor, f.Message.ID)}
+	case f.Type == frameHello && f.Resumed && !f.Anchorless:
+		return claim{Bookmark: model.Bookmark{Cursor: f.Cursor}, bare: f.Cursor.Seq > 0} // the anchor follows
+	}
+	return claim{Bookmark: f.mark()}
+}
+
+// mark is the position of a frame that is no message, with its anchor.
+func (f *frame) mark() model.Bookmark {
+	if f.Cursor.Seq == 0 {
+		return model.Bookmark{Cursor: f.Cursor}
+	}
+	return bookmark(f.Cursor, f.Anchor)
+}
+
 // leave takes over what a frame says that has no position, but may ask the client to wait.
 func (f *frame) leave(w wireFrame) error {
 	if w.RetryMS < 0 || w.RetryMS > maxRetryHint.Milliseconds() {
@@ -141,8 +180,8 @@ func (f *frame) leave(w wireFrame) error {
 	return nil
 }
 
-// appendEvent appends a frame as a server-sent event: its type, its cursor as the event ID, its JSON
-// form as the data. JSON has no raw line breaks, so one data line holds it. A browser's EventSource
+// appendEvent appends a frame as a server-sent event: its type, its position with the anchor as the event ID,
+// its JSON form as the data. JSON has no raw line breaks, so one data line holds it. A browser's EventSource
 // keeps the last ID and sends it as Last-Event-ID when it reconnects.
 func appendEvent(dst []byte, f frame) ([]byte, error) {
 	data, err := encodeFrame(f)
@@ -151,7 +190,7 @@ func appendEvent(dst []byte, f frame) ([]byte, error) {
 	}
 	dst = appendField(dst, "event", string(f.Type))
 	if !f.Cursor.IsZero() {
-		dst = appendField(dst, "id", f.Cursor.String())
+		dst = appendField(dst, "id", f.claim().String())
 	}
 	if f.Retry > 0 {
 		dst = fmt.Appendf(dst, "retry: %d\n", f.Retry.Milliseconds())

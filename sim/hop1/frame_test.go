@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,10 +18,12 @@ import (
 // everyFrame is one of each kind, with all fields.
 var everyFrame = []frame{
 	{Type: frameHello, Cursor: at("e1", 5), Resumed: true, Server: "edge-1"},
+	{Type: frameHello, Cursor: at("e1", 5), Anchor: "m é/5"},
 	{Type: frameHello, Cursor: at("e1", 5), Resumed: true, Anchorless: true},
 	{Type: frameHello, Server: "edge\n\"1\""},
 	{Type: frameMessage, Cursor: at("e1", 6), Message: &model.Message{Room: "r", Seq: 6, ID: "m\r\n6", Publisher: "p", Body: []byte{0, 255, '\n'}}},
 	{Type: frameDiscontinuity, Cursor: at("e2", 0), Reason: "line\n\nbreaks"},
+	{Type: frameDiscontinuity, Cursor: at("e2", 3), Anchor: "m3", Reason: "trimmed"},
 	{Type: frameGoodbye, Reason: "draining", Retry: 250 * time.Millisecond},
 	{Type: frameGoodbye},
 	{Type: frameAck, Cursor: at("e1", 7), ID: "m7"},
@@ -70,6 +73,9 @@ func TestDecodeFrameRefuses(t *testing.T) {
 		{`{"type":"message","message":{"seq":1}}`, `message 1 at cursor ""`},
 		{`{"type":"message","cursor":"e:1","message":{"seq":1,"body":"?"}}`, "base64"},
 		{`{"type":"discontinuity"}`, "without a cursor"},
+		{`{"type":"discontinuity","cursor":"e:0","anchor":"x"}`, `anchor "x" at cursor "e:0", where no message is`},
+		{`{"type":"hello","cursor":"e:1","anchor":"\n"}`, "has a control character"},
+		{`{"type":"hello","cursor":"e:1","anchor":"` + strings.Repeat("x", 129) + `"}`, "allowed are 128"},
 		{`{"type":"ack","cursor":"e:1"}`, "want a message's"},
 		{`{"type":"ack","id":"a"}`, "want a message's"},
 		{`{"type":"nack","id":"a"}`, "status 0; want a message's, and 400 to 599"},
@@ -148,6 +154,8 @@ func FuzzEventStream(f *testing.F) {
 func FuzzRequest(f *testing.F) {
 	f.Add("r", "e1:0", "")
 	f.Add("r", "", "e1:0")
+	f.Add("r", "", "e1:0/")
+	f.Add("r", "e1:7/m%207", "e1:7/")
 	f.Add("..", "e1:18446744073709551616", "x")
 	f.Add("a/b", "\n", "e:1\r\n")
 	f.Fuzz(func(t *testing.T, room, cursor, lastID string) {

@@ -53,6 +53,24 @@ type configured struct {
 // Configure sets up the handler's server.
 func (c configured) Configure(srv *http.Server) { Configure(srv, c.userTimeout) }
 
+// ConfiguredBy gives a handler that sets up its server as another does, for what stands before or around a
+// [Handler]: a mux has no method Configure of its own.
+func ConfiguredBy(h, other http.Handler) http.Handler {
+	c, ok := other.(interface{ Configure(*http.Server) })
+	if !ok {
+		return h
+	}
+	return around{h, c}
+}
+
+type around struct {
+	http.Handler
+	inner interface{ Configure(*http.Server) }
+}
+
+// Configure sets up the handler's server.
+func (a around) Configure(srv *http.Server) { a.inner.Configure(srv) }
+
 // userTimeouter is a connection with the option, such as a simulated one.
 type userTimeouter interface {
 	SetUserTimeout(time.Duration) error

@@ -52,6 +52,15 @@ func TestConfigure(t *testing.T) {
 	require.NoError(t, near.Close())
 	require.NoError(t, far.Close())
 
+	h, err := Handler(ServerConfig{Feed: newMemFeed(), UserTimeout: 5 * time.Second})
+	require.NoError(t, err)
+	srv = &http.Server{}
+	ConfiguredBy(http.NewServeMux(), h).(interface{ Configure(*http.Server) }).Configure(srv)
+	srv.ConnContext(t.Context(), plain)
+	require.Equal(t, 5*time.Second, plain.set, "through a mux")
+	mux := http.NewServeMux()
+	require.Same(t, mux, ConfiguredBy(mux, http.NotFoundHandler()))
+
 	none := &http.Server{}
 	Configure(none, 0)
 	require.Nil(t, none.ConnContext)

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/twohop/twohop/model"
 )
 
 // Long polling (RFC 6202 section 2): the server holds a request until it has something to answer it
@@ -55,13 +53,13 @@ func requestHold(r *http.Request, limit time.Duration) (time.Duration, error) {
 }
 
 // serveLongPoll answers as soon as there is something, or when the hold has passed.
-func (s *server) serveLongPoll(w http.ResponseWriter, r *http.Request, sub opened) {
+func (s *server) serveLongPoll(w http.ResponseWriter, r *http.Request, sub *opened) {
 	s.answer(w, r, sub, sub.hold)
 }
 
-func dialLongPoll(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream, error) {
+func dialLongPoll(ctx context.Context, cfg *ClientConfig, from claim) (stream, error) {
 	return dialPolling(ctx, &pollStream{
-		cfg: cfg, path: "longpoll", hold: cfg.Hold, at: from,
+		cfg: cfg, path: "longpoll", hold: cfg.Hold, at: from.Bookmark,
 		pace: func(news bool) time.Duration {
 			if news {
 				return 0

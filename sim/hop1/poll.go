@@ -55,13 +55,13 @@ func (p Polling) draw(rng *rand.Rand) time.Duration {
 }
 
 // servePoll answers at once.
-func (s *server) servePoll(w http.ResponseWriter, r *http.Request, sub opened) {
+func (s *server) servePoll(w http.ResponseWriter, r *http.Request, sub *opened) {
 	s.answer(w, r, sub, 0)
 }
 
-func dialPoll(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream, error) {
+func dialPoll(ctx context.Context, cfg *ClientConfig, from claim) (stream, error) {
 	return dialPolling(ctx, &pollStream{
-		cfg: cfg, path: "poll", at: from,
+		cfg: cfg, path: "poll", at: from.Bookmark,
 		pace: func(bool) time.Duration { return cfg.Poll.draw(cfg.Rand) },
 	})
 }
@@ -78,11 +78,11 @@ type pollStream struct {
 	// brought any.
 	pace func(news bool) time.Duration
 
-	at     model.Cursor // what the next request carries
-	tag    string       // the entity tag of what the client has; "" before the first answer
-	server string       // who answered last
-	asked  time.Time    // when the latest request was made
-	news   bool         // it brought some
+	at     model.Bookmark // what the next request carries
+	tag    string         // the entity tag of what the client has; "" before the first answer
+	server string         // who answered last
+	asked  time.Time      // when the latest request was made
+	news   bool           // it brought some
 
 	// Of the exchange that is being read, if any.
 	open  *exchange
@@ -163,12 +163,12 @@ func (s *pollStream) again(ctx context.Context) error {
 
 // url gives the URL of the next request, which is to be held for no longer than hold.
 func (s *pollStream) url(hold time.Duration) string {
-	u := s.cfg.roomURL(s.path, s.at)
+	u := s.cfg.roomURL(s.path, s.cfg.Mutant.claim(s.at))
 	if s.hold == 0 {
 		return u
 	}
 	separator := "?"
-	if !s.at.IsZero() {
+	if !s.at.Cursor.IsZero() {
 		separator = "&"
 	}
 	return u + separator + "hold=" + strconv.FormatInt(hold.Milliseconds(), 10)
@@ -200,11 +200,12 @@ func (s *pollStream) take(f *frame) (pass bool, err error) {
 	case want == aGap && f.Type != frameDiscontinuity:
 		return false, fmt.Errorf("protocol: %s where a discontinuity must follow a hello without a cursor", f.Type)
 	case f.Type == frameDiscontinuity:
-		s.at, s.news = f.Cursor, true
-	case f.Type == frameMessage && want == theAnchor && f.Cursor != s.at:
-		return false, fmt.Errorf("protocol: resumed at %s without its anchor: the first message is %s", s.at, f.Cursor)
-	case f.Type == frameMessage && f.Cursor.Epoch == s.at.Epoch && f.Cursor.Seq > s.at.Seq:
-		s.at, s.news = f.Cursor, true
+		s.at, s.news = s.cfg.Mutant.put(f), true
+	case f.Type == frameMessage && want == theAnchor && f.Cursor != s.at.Cursor:
+		return false, fmt.Errorf("protocol: resumed at %s without its anchor: the first message is %s", s.at.Cursor, f.Cursor)
+	case f.Type == frameMessage && f.Cursor.Epoch == s.at.Cursor.Epoch && f.Cursor.Seq >= s.at.Cursor.Seq:
+		s.news = s.news || f.Cursor != s.at.Cursor
+		s.at = bookmark(f.Cursor, f.Message.ID)
 	}
 	f.Server = s.server
 	return true, nil
@@ -217,10 +218,13 @@ func (s *pollStream) hello(f *frame) error {
 	case f.Cursor.IsZero():
 		s.want = aGap
 	case s.first:
-		s.at, s.news = f.Cursor, true
-	case !f.Resumed || f.Cursor != s.at:
-		return fmt.Errorf("protocol: the server started at %s, not at %s", f.Cursor, s.at)
-	case s.at.Seq > 0 && !f.Anchorless:
+		if f.Cursor != s.at.Cursor {
+			s.at = s.cfg.Mutant.put(f)
+		}
+		s.news = true
+	case !f.Resumed || f.Cursor != s.at.Cursor:
+		return fmt.Errorf("protocol: the server started at %s, not at %s", f.Cursor, s.at.Cursor)
+	case s.at.Cursor.Seq > 0 && !f.Anchorless:
 		s.want = theAnchor
 	}
 	return nil

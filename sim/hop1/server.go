@@ -102,15 +102,19 @@ const defaultMaxBody = 64 << 10
 
 // Handler serves rooms to clients, over every transport:
 //
-//	GET /rooms/{room}/ws?cursor=E:S              WebSocket
-//	GET /rooms/{room}/events?cursor=E:S          server-sent events; a Last-Event-ID header takes precedence
-//	GET /rooms/{room}/webrtc?cursor=E:S          WebSocket that opens a WebRTC data channel, by [Signal]s
-//	GET /rooms/{room}/poll?cursor=E:S            what there is now, as lines of JSON, or 304
-//	GET /rooms/{room}/longpoll?cursor=E:S&hold=  the same, but held until there is something, for the
+//	GET /rooms/{room}/ws?cursor=E:S/A            WebSocket
+//	GET /rooms/{room}/events?cursor=E:S/A        server-sent events; a Last-Event-ID header takes precedence
+//	GET /rooms/{room}/webrtc?cursor=E:S/A        WebSocket that opens a WebRTC data channel, by [Signal]s
+//	GET /rooms/{room}/poll?cursor=E:S/A          what there is now, as lines of JSON, or 304
+//	GET /rooms/{room}/longpoll?cursor=E:S/A&hold=  the same, but held until there is something, for the
 //	                                             given milliseconds at most, or as long as Hold
 //
 // The answer to a poll has an ETag. A client that sends it back in If-None-Match, with its cursor, is
 // answered with 304 if there is nothing new.
+//
+// The cursor is a [model.Bookmark]: a position, and the ID of the message there. An EventSource keeps and brings it
+// by itself, as the ID of its last event. Without the anchor, as E:S, a resume begins with the message at the
+// position, and it is for the client to see whether that is the one it had.
 //
 // Without a cursor the client starts at the live end. A room ([model.CheckRoom]), cursor or hold that cannot
 // be one is answered with 400 and a sentence, an unknown room with 404, a draining server with 503, and
@@ -148,13 +152,6 @@ type server struct {
 	turns atomic.Uint64 // subscriptions opened, and refused because the server drains
 }
 
-// opened is a subscription with what was asked of it.
-type opened struct {
-	Subscription
-	asked model.Cursor
-	hold  time.Duration // for which a long poll may be held
-}
-
 func (s *server) handle(t transport, w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet { // the pattern admits HEAD, for which a stream makes no sense
 		w.Header().Set("Allow", http.MethodGet)
@@ -166,7 +163,7 @@ func (s *server) handle(t transport, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	asked, err := requestCursor(r)
+	asked, err := requestClaim(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -177,22 +174,15 @@ func (s *server) handle(t transport, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r = r.WithContext(s.takeTurn(r.Context()))
-	sub, err := s.open(r.Context(), room, asked)
+	sub, err := s.open(r.Context(), room, asked.Cursor)
 	if err != nil {
 		s.refuse(r.Context(), w, err)
 		return
 	}
 	defer sub.Close()
-	t.serve(s, w, r, opened{Subscription: sub, asked: asked, hold: hold})
-}
-
-// requestCursor reads the client's cursor. An EventSource repeats its first URL, cursor and all, when
-// it reconnects, hence the header, which has the newer position, goes first.
-func requestCursor(r *http.Request) (model.Cursor, error) {
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		return model.ParseCursor(id)
-	}
-	return model.ParseCursor(r.URL.Query().Get("cursor"))
+	o := agree(sub, asked)
+	o.hold = hold
+	t.serve(s, w, r, o)
 }
 
 // open subscribes, and holds the feed to its contract: a cursor goes into the stream's framing.
@@ -236,9 +226,9 @@ func (s *server) refuse(ctx context.Context, w http.ResponseWriter, err error) {
 // pump sends the opening, then all that the subscription gives, until either fails; it never returns
 // nil. send writes frames in order and pushes them out, each within WriteTimeout. beat, unless nil,
 // is called after every Heartbeat of silence.
-func (s *server) pump(ctx context.Context, sub opened, send func([]frame) error, beat func() error) error {
+func (s *server) pump(ctx context.Context, sub *opened, send func([]frame) error, beat func() error) error {
 	start := sub.Start()
-	frames, epoch := s.opening(start, sub.asked), start.Cursor.Epoch
+	frames, epoch := s.opening(start, sub.asked.Cursor), start.Cursor.Epoch
 	for {
 		if err := send(frames); err != nil {
 			return fmt.Errorf("%w: %w", errGone, err)
@@ -253,7 +243,7 @@ func (s *server) pump(ctx context.Context, sub opened, send func([]frame) error,
 				return err
 			}
 			epoch = b.Gap.To.Epoch
-			frames = append(frames, frame{Type: frameDiscontinuity, Cursor: b.Gap.To, Reason: b.Gap.Why})
+			frames = append(frames, frame{Type: frameDiscontinuity, Cursor: b.Gap.To, Anchor: b.Gap.Anchor, Reason: b.Gap.Why})
 			continue
 		}
 		for i := range b.Messages {
@@ -265,14 +255,14 @@ func (s *server) pump(ctx context.Context, sub opened, send func([]frame) error,
 
 func (s *server) opening(start Start, asked model.Cursor) []frame {
 	hello := frame{
-		Type: frameHello, Cursor: start.Cursor, Server: s.cfg.Name,
+		Type: frameHello, Cursor: start.Cursor, Anchor: start.Anchor, Server: s.cfg.Name,
 		Resumed: start.Resumed, Anchorless: start.Resumed && start.Anchorless,
 	}
 	if asked.IsZero() || start.Resumed {
 		return []frame{hello}
 	}
-	hello.Cursor = model.Cursor{}
-	return []frame{hello, {Type: frameDiscontinuity, Cursor: start.Cursor, Reason: start.Gap}}
+	hello.Cursor, hello.Anchor = model.Cursor{}, ""
+	return []frame{hello, {Type: frameDiscontinuity, Cursor: start.Cursor, Anchor: start.Anchor, Reason: start.Gap}}
 }
 
 // beatLag is how much later than its Heartbeat a beat comes. What comes from hop 2 by a period that divides the

@@ -35,6 +35,8 @@ func TestMalformedRequest(t *testing.T) {
 		{"GET", "r", "cursor=e1:01", "", 400, "not a decimal number"},
 		{"GET", "r", "cursor=e%0A1:1", "", 400, "epoch has"},
 		{"GET", "r", "cursor=e1:1", "nonsense", 400, "no colon"},
+		{"GET", "r", "cursor=e1:0/m0", "", 400, "an anchor where no message is"},
+		{"GET", "r", "", "e1:1/%0A", 400, "control character"},
 		{"GET", "a%2Fb", "", "", 400, `has '/'; allowed are`},
 		{"GET", "a b", "", "", 400, `has ' '; allowed are`},
 		{"GET", "a~b", "", "", 400, `has '~'; allowed are`},
@@ -167,7 +169,7 @@ func TestWebSocketOnTheWire(t *testing.T) {
 					require.NoError(t, err)
 					return string(b)
 				}
-				require.Equal(t, `{"type":"hello","cursor":"e1:1","resumed":true,"server":"edge-1"}`, read())
+				require.Equal(t, `{"type":"hello","cursor":"e1:1","anchor":"m1","resumed":true,"server":"edge-1"}`, read())
 				require.Equal(t, `{"type":"message","cursor":"e1:1","message":{"room":"r","seq":1,"id":"m1","publisher":"p","body":"Ym9keSBvZiBtMQ=="}}`, read())
 				feed.fail(c.end)
 				require.Equal(t, c.bye, read())
@@ -223,13 +225,13 @@ func TestSSEOnTheWire(t *testing.T) {
 			}
 		}
 		expect(`event: hello`, `data: {"type":"hello","server":"edge-1"}`)
-		expect(`event: discontinuity`, `id: e1:1`, `data: {"type":"discontinuity","cursor":"e1:1","reason":"another epoch"}`)
+		expect(`event: discontinuity`, `id: e1:1/m1`, `data: {"type":"discontinuity","cursor":"e1:1","anchor":"m1","reason":"another epoch"}`)
 		began := time.Now()
 		expect(":")
 		expect(":")
 		require.Equal(t, 2*(time.Second+beatLag), time.Since(began), "a comment every heartbeat of silence")
 		feed.publish(1)
-		expect(`event: message`, `id: e1:2`, `data: {"type":"message","cursor":"e1:2","message":{"room":"r","seq":2,"id":"m2","publisher":"p","body":"Ym9keSBvZiBtMg=="}}`)
+		expect(`event: message`, `id: e1:2/m2`, `data: {"type":"message","cursor":"e1:2","message":{"room":"r","seq":2,"id":"m2","publisher":"p","body":"Ym9keSBvZiBtMg=="}}`)
 		feed.fail(ErrDraining)
 		expect(`event: goodbye`, `retry: 250`, `data: {"type":"goodbye","reason":"draining","retry_ms":250}`)
 		_, err = lines.ReadByte()
@@ -238,16 +240,16 @@ func TestSSEOnTheWire(t *testing.T) {
 }
 
 // Goal: a gap in mid-stream is on the wire as documented, and moves the ID that an EventSource would
-// come back with; so is a resume without its anchor.
+// come back with; so is a resume whose anchor the server remembers, but does not keep.
 func TestGapOnTheWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := newMemFeed()
-		feed.edit(func(l *memLog) { l.first = 8 })
+		feed.edit(func(l *memLog) { l.first, l.trimmed = 8, "m 7" })
 		w := newWire(t, testServer(t, feed))
-		resp, err := w.client.Get(w.url + "/rooms/r/events?cursor=e1:7")
+		resp, err := w.client.Get(w.url + "/rooms/r/events?cursor=e1:7/m%25207")
 		require.NoError(t, err)
 		defer resp.Body.Close()
-		conn, _, err := websocket.Dial(t.Context(), w.url+"/rooms/r/ws?cursor=e1:7", &websocket.DialOptions{HTTPClient: w.client})
+		conn, _, err := websocket.Dial(t.Context(), w.url+"/rooms/r/ws?cursor=e1:7/m%25207", &websocket.DialOptions{HTTPClient: w.client})
 		require.NoError(t, err)
 		defer conn.CloseNow()
 		lines := bufio.NewReader(resp.Body)
@@ -264,12 +266,12 @@ func TestGapOnTheWire(t *testing.T) {
 			}
 			require.Contains(t, event, "\nid: "+id+"\ndata: "+want+"\n\n")
 		}
-		expect("e1:7", `{"type":"hello","cursor":"e1:7","resumed":true,"anchored":false,"server":"edge-1"}`)
-		feed.set(func() { feed.gap = &Gap{To: at("e2", 3), Why: "the log is gone"} })
+		expect("e1:7/m%207", `{"type":"hello","cursor":"e1:7","anchor":"m 7","resumed":true,"anchored":false,"server":"edge-1"}`)
+		feed.set(func() { feed.gap = &Gap{To: at("e2", 3), Anchor: "m3", Why: "the log is gone"} })
 		feed.edit(func(l *memLog) { l.epoch, l.first = "e2", 4 })
-		expect("e2:3", `{"type":"discontinuity","cursor":"e2:3","reason":"the log is gone"}`)
+		expect("e2:3/m3", `{"type":"discontinuity","cursor":"e2:3","anchor":"m3","reason":"the log is gone"}`)
 		feed.publish(1)
-		expect("e2:4", `{"type":"message","cursor":"e2:4","message":{"room":"r","seq":4,"id":"m4","publisher":"p","body":"Ym9keSBvZiBtNA=="}}`)
+		expect("e2:4/m4", `{"type":"message","cursor":"e2:4","message":{"room":"r","seq":4,"id":"m4","publisher":"p","body":"Ym9keSBvZiBtNA=="}}`)
 	})
 }
 

@@ -3,6 +3,7 @@ package hop1
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twohop/twohop/model"
@@ -15,16 +16,37 @@ const (
 	// NoResume: the client reconnects without its cursor, so that it silently misses what was
 	// published while it was away.
 	NoResume Mutant = "no-resume"
-	// NoDedupe: the client passes on every message that it receives, the anchor of a resume included.
+	// NoDedupe: the client passes on every message that it receives. It comes back with a bare cursor, so
+	// that the anchor of a resume is among them.
 	NoDedupe Mutant = "no-dedupe"
+	// BlindStart: the client does not learn which message is at a position that it is put at, and comes
+	// back with a bare cursor. If the broker loses that message within the epoch, and fills its place with
+	// another, the client misses that one in silence.
+	BlindStart Mutant = "blind-start"
 )
 
+// mutants lists them all.
+var mutants = []Mutant{NoResume, NoDedupe, BlindStart}
+
 func (m Mutant) validate() error {
-	switch m {
-	case "", NoResume, NoDedupe:
+	if m == "" || slices.Contains(mutants, m) {
 		return nil
 	}
-	return fieldError("Mutant", fmt.Sprintf("%.40q", string(m)), fmt.Sprintf("none, %q or %q", NoResume, NoDedupe))
+	return fieldError("Mutant", fmt.Sprintf("%.40q", string(m)), fmt.Sprintf("none, or one of %q", mutants))
+}
+
+// claim gives what a client at a bookmark comes back with.
+func (m Mutant) claim(b model.Bookmark) claim {
+	bare := m == NoDedupe || m == BlindStart && b.Anchor == ""
+	return claim{Bookmark: b, bare: bare && b.Cursor.Seq > 0}
+}
+
+// put gives the bookmark of a client that a frame puts at a position.
+func (m Mutant) put(f *frame) model.Bookmark {
+	if m == BlindStart {
+		return model.Bookmark{Cursor: f.Cursor}
+	}
+	return model.Bookmark{Cursor: f.Cursor, Anchor: f.Anchor}
 }
 
 // session is what a client remembers from one connection to the next, and the rules by which it
@@ -37,7 +59,7 @@ type session struct {
 	mutant Mutant
 
 	cursor model.Cursor
-	lastID string // the ID of the message at cursor; "" while not known
+	lastID string // the ID of the message at cursor, or what stands for it; "" while not known
 
 	// Of the present connection.
 	asked  model.Cursor // what the client sent
@@ -62,14 +84,15 @@ type goodbye struct {
 
 func (g *goodbye) Error() string { return "goodbye from the server: " + g.reason }
 
-// begin starts a connection, and gives the cursor to send.
-func (s *session) begin() model.Cursor {
+// begin starts a connection, and gives the claim to send.
+func (s *session) begin() claim {
 	s.phase, s.anchor = wantHello, false
 	s.asked = s.cursor
 	if s.mutant == NoResume {
 		s.asked = model.Cursor{}
+		return claim{}
 	}
-	return s.asked
+	return s.mutant.claim(bookmark(s.cursor, s.lastID))
 }
 
 // take takes one frame and gives what the client saw by it (Connected, Discontinuity, Deliver), or an
@@ -89,13 +112,13 @@ func (s *session) take(f frame) ([]model.Event, error) {
 		if f.Type != frameDiscontinuity {
 			return nil, fmt.Errorf("protocol: %s where a discontinuity must follow a hello without a cursor", f.Type)
 		}
-		return s.connectElsewhere(f.Cursor, f.Reason), nil
+		return s.connectElsewhere(f, f.Reason), nil
 	}
 	switch f.Type {
 	case frameMessage:
 		return s.message(f)
 	case frameDiscontinuity:
-		return []model.Event{s.jump(f.Cursor, f.Reason)}, nil
+		return []model.Event{s.jump(s.mutant.put(&f), f.Reason)}, nil
 	case frameHello:
 		return nil, errors.New("protocol: a second hello")
 	}
@@ -109,7 +132,7 @@ func (s *session) hello(f frame) []model.Event {
 		return nil
 	case s.asked.IsZero():
 		s.phase = streaming
-		s.cursor, s.lastID = f.Cursor, ""
+		s.cursor, s.lastID = f.Cursor, s.mutant.put(&f).Anchor
 		return []model.Event{event(model.Connected, f.Cursor)}
 	case f.Resumed && f.Cursor == s.asked:
 		s.phase, s.anchor = streaming, s.asked.Seq > 0 && !f.Anchorless
@@ -117,21 +140,21 @@ func (s *session) hello(f frame) []model.Event {
 		connected.Resumed = true
 		return []model.Event{connected}
 	default:
-		return s.connectElsewhere(f.Cursor, fmt.Sprintf("server started at %s, not at %s", f.Cursor, s.asked))
+		return s.connectElsewhere(f, fmt.Sprintf("server started at %s, not at %s", f.Cursor, s.asked))
 	}
 }
 
 // connectElsewhere completes an opening that did not honour the client's cursor.
-func (s *session) connectElsewhere(to model.Cursor, why string) []model.Event {
+func (s *session) connectElsewhere(f frame, why string) []model.Event {
 	s.phase = streaming
-	return []model.Event{event(model.Connected, to), s.jump(to, why)}
+	return []model.Event{event(model.Connected, f.Cursor), s.jump(s.mutant.put(&f), why)}
 }
 
 // jump moves the client to a position that does not follow from its last.
-func (s *session) jump(to model.Cursor, why string) model.Event {
-	told := event(model.Discontinuity, to)
-	told.Note = fmt.Sprintf("from %s to %s: %s", s.cursor, to, why)
-	s.cursor, s.lastID, s.anchor = to, "", false
+func (s *session) jump(to model.Bookmark, why string) model.Event {
+	told := event(model.Discontinuity, to.Cursor)
+	told.Note = fmt.Sprintf("from %s to %s: %s", s.cursor, to.Cursor, why)
+	s.cursor, s.lastID, s.anchor = to.Cursor, to.Anchor, false
 	return told
 }
 
@@ -166,7 +189,7 @@ func (s *session) duplicate(m *model.Message, deliver model.Event) []model.Event
 	if m.Seq == s.cursor.Seq {
 		known := s.lastID
 		if known != "" && known != m.ID {
-			events = append(events, s.jump(s.cursor, fmt.Sprintf("the log differs: message %d is %q here and was %q", m.Seq, m.ID, known)))
+			events = append(events, s.jump(model.Bookmark{Cursor: s.cursor, Anchor: m.ID}, fmt.Sprintf("the log differs: message %d is %q here and was %q", m.Seq, m.ID, known)))
 		}
 		s.lastID, s.anchor = m.ID, false
 	}

@@ -10,15 +10,13 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
-
-	"github.com/twohop/twohop/model"
 )
 
 // The SSE transport: a response that never ends, of server-sent events (HTML Living Standard,
 // section 9.2).
 
 // serveSSE streams one subscription. A dead client is found by a write that times out.
-func (s *server) serveSSE(w http.ResponseWriter, r *http.Request, sub opened) {
+func (s *server) serveSSE(w http.ResponseWriter, r *http.Request, sub *opened) {
 	out := &sseSink{w: w, rc: http.NewResponseController(w), timeout: s.cfg.WriteTimeout}
 	if err := out.extend(); err != nil { // nothing is written yet, so there is still a status to give
 		http.Error(w, "streaming is not possible: "+err.Error(), http.StatusInternalServerError)
@@ -100,11 +98,11 @@ type parsed struct {
 	err   error
 }
 
-func dialSSE(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream, error) {
+func dialSSE(ctx context.Context, cfg *ClientConfig, from claim) (stream, error) {
 	// The request lives as long as the stream, but while it is being dialled ctx can end it.
 	live, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	detach := context.AfterFunc(ctx, cancel)
-	req, err := http.NewRequestWithContext(live, http.MethodGet, cfg.roomURL("events", model.Cursor{}), nil)
+	req, err := http.NewRequestWithContext(live, http.MethodGet, cfg.roomURL("events", claim{}), nil)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -112,7 +110,7 @@ func dialSSE(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream,
 	maps.Copy(req.Header, cfg.Header)
 	req.Header.Set("Accept", "text/event-stream")
 	req.Header.Set("Cache-Control", "no-store") // as EventSource (HTML standard section 9.2.2)
-	if !from.IsZero() {
+	if !from.Cursor.IsZero() {
 		req.Header.Set("Last-Event-ID", from.String())
 	}
 	var sent atomic.Bool

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/twohop/twohop/model"
 )
 
 // transport is one way to carry frames from server to client. It knows nothing of resuming,
@@ -17,9 +15,9 @@ type transport struct {
 	path string // the last element of GET /rooms/{room}/{path}
 
 	// dial opens a stream from a cursor. ctx bounds the dial only, not the stream.
-	dial func(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream, error)
+	dial func(ctx context.Context, cfg *ClientConfig, from claim) (stream, error)
 	// serve answers one request from an open subscription, which it does not close.
-	serve func(s *server, w http.ResponseWriter, r *http.Request, sub opened)
+	serve func(s *server, w http.ResponseWriter, r *http.Request, sub *opened)
 }
 
 // stream is one connection, seen from the client. Only one goroutine uses it.

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-
-	"github.com/twohop/twohop/model"
 )
 
 // The WebRTC transport (RFC 8831): frames are text messages of a reliable, ordered data channel; empty binary
@@ -25,7 +23,7 @@ const serverMessage = 1024
 
 // serveWebRTC streams one subscription. A client that falls silent is found within IdleTimeout; one whose pair
 // does not open is sent away after IdleTimeout and WriteTimeout together.
-func (s *server) serveWebRTC(w http.ResponseWriter, r *http.Request, sub opened) {
+func (s *server) serveWebRTC(w http.ResponseWriter, r *http.Request, sub *opened) {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return // Accept has answered
@@ -51,7 +49,7 @@ var errNoPair = errors.New(reasonNoPair)
 const reasonNoPair = "no peer connection"
 
 // streamWebRTC serves a pair that is open, and closes it.
-func (s *server) streamWebRTC(request context.Context, pair *Pair, signals *signalling, sub opened) {
+func (s *server) streamWebRTC(request context.Context, pair *Pair, signals *signalling, sub *opened) {
 	channel, h := pair.Channels[0], newHeard()
 	// Writing outlives the request's context, so that there is still a channel for the goodbye.
 	live, hangUp := context.WithCancel(context.WithoutCancel(request))
@@ -156,7 +154,7 @@ type webrtcStream struct {
 	helpers sync.WaitGroup
 }
 
-func dialWebRTC(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream, error) {
+func dialWebRTC(ctx context.Context, cfg *ClientConfig, from claim) (stream, error) {
 	conn, resp, err := websocket.Dial(ctx, cfg.roomURL("webrtc", from), &websocket.DialOptions{HTTPClient: cfg.HTTP, HTTPHeader: cfg.Header})
 	if err != nil {
 		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {

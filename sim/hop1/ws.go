@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-
-	"github.com/twohop/twohop/model"
 )
 
 // The WebSocket transport (RFC 6455): a text message a frame, from server to client; the other way what
@@ -82,7 +80,7 @@ func pingUntilHeard(ctx context.Context, conn *websocket.Conn, h *heard, idle ti
 }
 
 // serveWebSocket streams one subscription. A dead client is found by keepAlive, within IdleTimeout.
-func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub opened) {
+func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub *opened) {
 	h, out := newHeard(), new(writing)
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the gate has checked the origin
@@ -206,7 +204,7 @@ type wsStream struct {
 	out    writing
 }
 
-func dialWebSocket(ctx context.Context, cfg *ClientConfig, from model.Cursor) (stream, error) {
+func dialWebSocket(ctx context.Context, cfg *ClientConfig, from claim) (stream, error) {
 	h := newHeard()
 	s := &wsStream{heard: h, fell: make(chan error, 1), idle: cfg.IdleTimeout}
 	conn, resp, err := websocket.Dial(ctx, cfg.roomURL("ws", from), &websocket.DialOptions{

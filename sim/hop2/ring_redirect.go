@@ -12,8 +12,22 @@ import (
 
 // Redirect puts itself before an edge's handler: whoever wants to read a room of another edge, by
 // GET /rooms/{room}/…, is sent there with 307. All else goes through. While it is not known whose a room is,
-// the answer is 503.
+// the answer is 503. If the edge's handler has a method Configure(*http.Server), so has what is returned.
 func (r *Ring) Redirect(next http.Handler) http.Handler {
+	h := r.redirect(next)
+	if c, ok := next.(configurer); ok {
+		return struct {
+			http.Handler
+			configurer
+		}{h, c}
+	}
+	return h
+}
+
+// configurer is a handler that knows how its server is to be set up.
+type configurer interface{ Configure(*http.Server) }
+
+func (r *Ring) redirect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		rest, ok := strings.CutPrefix(req.URL.Path, "/rooms/")
 		room, _, reads := strings.Cut(rest, "/")

@@ -171,6 +171,11 @@ func TestControllerComesToRest(t *testing.T) {
 	})
 }
 
+// tuned is a handler that sets up its server.
+type tuned struct{ http.Handler }
+
+func (tuned) Configure(srv *http.Server) { srv.IdleTimeout = time.Minute }
+
 // Who asks the wrong edge is sent to the right one, and told to wait while nobody knows which that is.
 func TestRedirect(t *testing.T) {
 	n := newNetwork(t, true) // on which nobody is to be reached
@@ -186,6 +191,10 @@ func TestRedirect(t *testing.T) {
 		return w
 	}
 	require.Equal(t, http.StatusServiceUnavailable, ask("GET", "/rooms/r/events").Code)
+	require.NotImplements(t, (*configurer)(nil), h)
+	srv := &http.Server{}
+	r.Redirect(tuned{h}).(configurer).Configure(srv)
+	require.Equal(t, time.Minute, srv.IdleTimeout, "the handler's own settings go through")
 	show := func(owner string, edges ...string) {
 		tr := must(t)(model.NewTransition(modulo(owner)))
 		v, err := readView(registryOf(t, &tr, "", edges...))
