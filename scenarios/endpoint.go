@@ -18,7 +18,10 @@ func endpoint(from source) sim.Program {
 		if err != nil {
 			return err
 		}
-		server, err := edge.New(edge.Config{Name: n.Name(), Strategy: hop, WebRTC: &hop1.WebRTC{Net: pionnet.New(n)}})
+		server, err := edge.New(edge.Config{
+			Name: n.Name(), Strategy: hop, WebRTC: &hop1.WebRTC{Net: pionnet.New(n)},
+			Observe: n.Trail, Who: func(ctx context.Context) string { return n.Origin(hop1.Remote(ctx)) },
+		})
 		if err != nil {
 			return errors.Join(err, hop.Close())
 		}

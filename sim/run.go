@@ -53,7 +53,10 @@ type Result struct {
 	Seed    uint64
 	History *model.History
 	Trace   *Trace
-	Faults  []*FaultRecord
+	// Trail is what [Node.Trail] was told, in order of Time; the Step of each is the last one of the trace by
+	// then.
+	Trail  []model.Event
+	Faults []*FaultRecord
 	// Verdicts are those of the properties that the world's function asked for by World.Check.
 	Verdicts []model.Verdict
 	// Virtual is how much virtual time the run took, and Wall how much real time.
@@ -264,7 +267,7 @@ func failed(err error) *outcome {
 func (w *World) outcome() *outcome {
 	return &outcome{
 		Result: Result{
-			History: &w.history, Trace: &w.trace, Faults: w.faults, Virtual: w.virtual, Partial: w.partial, Err: w.err,
+			History: &w.history, Trace: &w.trace, Trail: w.trailed, Faults: w.faults, Virtual: w.virtual, Partial: w.partial, Err: w.err,
 			Usage: w.used,
 		},
 		checks: w.checks,

@@ -14,6 +14,7 @@ import (
 // subscription is one client's place in a room: a position on a stretch. It is a [hop1.Subscription].
 type subscription struct {
 	rm     *room
+	who    string // in what Observe gets
 	start  hop1.Start
 	closed chan struct{}
 	once   sync.Once
@@ -40,7 +41,7 @@ func (s *Server) Open(ctx context.Context, name string, from model.Cursor) (hop1
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.OpenTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.alive, cancel)()
-	sub := &subscription{rm: rm, closed: make(chan struct{})}
+	sub := &subscription{rm: rm, who: s.cfg.Who(ctx), closed: make(chan struct{})}
 	if err := sub.open(ctx, from); err != nil {
 		sub.Close()
 		if s.alive.Err() != nil {
@@ -186,6 +187,7 @@ func (sub *subscription) Next(ctx context.Context) (hop1.Batch, error) {
 		}
 		b, changed, err := sub.take()
 		if changed == nil {
+			srv.observe(model.Copy, sub.rm.name, sub.on.epoch, sub.who, b.Messages)
 			return b, err
 		}
 		select {
