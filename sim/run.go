@@ -68,6 +68,8 @@ type Result struct {
 	// Err says why the run failed, if it did: the first error of the world's function, of a node, or of
 	// the world itself. A *LeakError, *HangError or *DivergenceError tells those cases.
 	Err error
+
+	properties []model.Property // of the verdicts
 }
 
 // LeakError says that goroutines did not end when the run was over.
@@ -143,6 +145,7 @@ func Run(t *testing.T, cfg Config, f func(*World) error) *Result {
 			first.Err = err
 		}
 	}
+	first.properties = first.checks
 	for _, p := range first.checks {
 		first.Verdicts = append(first.Verdicts, p.Check(first.History))
 	}
