@@ -38,9 +38,10 @@ const (
 	// Copy: a node sent a copy of a message on to another. Room, ID, Peer (to whom), and Epoch and Seq if it
 	// knows them.
 	Copy Kind = "copy"
-	// Append: a node has put a publisher's message into the log, and hop 2 has said so. Room, ID, Epoch, Seq.
+	// Append: a node has put a publisher's message into the log, and hop 2 has said so. Room, ID, Epoch, Seq,
+	// Peer (where the log is, if known).
 	Append Kind = "append"
-	// Receive: a node got a message from hop 2. Room, ID, Epoch, Seq.
+	// Receive: a node got a message from hop 2. Room, ID, Epoch, Seq, Peer (from where, if known).
 	Receive Kind = "receive"
 	// Level: how much of a resource a node holds, such as connections. Object (the resource), Value.
 	Level Kind = "level"

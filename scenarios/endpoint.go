@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/netsim/pionnet"
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/edge"
@@ -20,7 +21,13 @@ func endpoint(from source) sim.Program {
 		}
 		server, err := edge.New(edge.Config{
 			Name: n.Name(), Strategy: hop, WebRTC: &hop1.WebRTC{Net: pionnet.New(n)},
-			Observe: n.Trail, Who: func(ctx context.Context) string { return n.Origin(hop1.Remote(ctx)) },
+			Observe: func(e model.Event) {
+				if e.Kind != model.Copy {
+					e.Peer = from.node
+				}
+				n.Trail(e)
+			},
+			Who: func(ctx context.Context) string { return n.Origin(hop1.Remote(ctx)) },
 		})
 		if err != nil {
 			return errors.Join(err, hop.Close())

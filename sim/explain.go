@@ -33,7 +33,7 @@ type Report struct {
 
 // visualizer is a property that can draw a history, as a page of HTML that is complete in itself.
 type visualizer interface {
-	Visualize(h *model.History, w io.Writer) error
+	Visualize(h *model.History, v model.Verdict, w io.Writer) error
 }
 
 // WriteReport writes report.html into a folder, which it makes if need be. If a property is violated, it also
@@ -60,7 +60,7 @@ func (r *Result) WriteReport(dir string, rep Report) ([]string, error) {
 		if !ok || r.Verdicts[i].Outcome != model.Illegal {
 			continue
 		}
-		err := write(strings.ToLower(p.Name())+".html", func(w io.Writer) error { return v.Visualize(r.History, w) })
+		err := write(strings.ToLower(p.Name())+".html", func(w io.Writer) error { return v.Visualize(r.History, r.Verdicts[i], w) })
 		if err != nil {
 			return nil, err
 		}

@@ -145,6 +145,7 @@ func (sub *subscription) replay(ctx context.Context, up upstream, start hop1.Sta
 		if b.Gap != nil {
 			return errMoved
 		}
+		sub.rm.srv.observe(model.Receive, sub.rm.name, b.Cursor.Epoch, "", b.Messages)
 		backlog = append(backlog, b.Messages...)
 		at = b.Cursor
 	}

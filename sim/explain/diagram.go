@@ -30,6 +30,7 @@ type row struct {
 	lane   int // where it happened; -1 for nowhere in particular
 	tone   tone
 	cross  bool          // something ended here
+	broken bool          // the violation
 	before time.Duration // a long time has passed since the row before; 0 if not
 	left   int           // events left out before this one
 }
@@ -133,12 +134,15 @@ func (b *builder) begin() time.Duration {
 	return first
 }
 
-// surroundings adds what the client got besides, in the same room, the latest first, as far as there is room.
+// mostAround is how many events are shown that only surround a journey.
+const mostAround = 12
+
+// surroundings adds what the client got besides in the same room, the latest of it.
 func (b *builder) surroundings() {
 	about, begin := b.c.About, b.begin()
 	var around []*model.Event
 	for _, e := range b.c.run.merged() {
-		if e.Time < begin || e.Time > b.c.Time || e.Room != about.Room || b.seen[e] {
+		if e.Time < begin || e.Time > b.c.Time || e.Step > b.c.Step || e.Room != about.Room || b.seen[e] {
 			continue
 		}
 		toClient := e.Kind == model.Copy && e.Peer == about.Client || ofClient(e.Kind) && e.Node == about.Client
@@ -146,21 +150,20 @@ func (b *builder) surroundings() {
 			around = append(around, e)
 		}
 	}
-	spare := max(mostRows*2/3-len(b.items), 8)
-	for _, e := range around[max(0, len(around)-spare):] {
-		b.event(e, surroundingText(e), toneQuiet)
+	for _, e := range around[max(0, len(around)-mostAround):] {
+		b.event(e, b.surroundingText(e), toneQuiet)
 	}
 }
 
-func surroundingText(e *model.Event) string {
-	what := e.Cursor().In(e.Room)
+func (b *builder) surroundingText(e *model.Event) string {
+	what := b.c.run.place(e.Room, e.Cursor())
 	switch e.Kind {
 	case model.Copy:
 		return fmt.Sprintf("%s hands %s to %s", e.Node, what, e.Peer)
 	case model.Deliver:
 		return fmt.Sprintf("%s gets %s", e.Node, what)
 	}
-	return clientText(e, model.Subject{})
+	return b.c.run.clientText(e, model.Subject{})
 }
 
 // mostLosses is how many kinds of losses are shown.
@@ -206,21 +209,21 @@ func (b *builder) losses() {
 // violation marks what the verdict is about.
 func (b *builder) violation() {
 	c := b.c
-	text := "✗ " + c.Verdict.Property + " is violated"
+	text := "✗ " + c.Verdict.Property
 	for i := range b.items {
 		if it := &b.items[i]; it.step == c.Step && (it.event == nil || it.event == c.Event) {
-			it.text, it.tone = text+": "+it.text, toneFault
+			it.text, it.tone, it.broken = text+": "+it.text, toneFault, true
 			return
 		}
 	}
-	it := item{row: row{step: c.Step, time: c.Time, text: text, tone: toneFault}, event: c.Event}
+	it := item{row: row{step: c.Step, time: c.Time, text: text, tone: toneFault, broken: true}, event: c.Event}
 	if e := c.Event; e != nil {
 		it.host = e.Node
 		switch {
 		case e.Kind == model.RunEnd:
 			it.text += ": the run is over"
 		case e.Room != "" && ofClient(e.Kind):
-			it.text += ": " + surroundingText(e)
+			it.text += ": " + b.surroundingText(e)
 		default:
 			it.text += fmt.Sprintf(": %s %s", e.Kind, e.Node)
 		}
@@ -261,6 +264,9 @@ func (b *builder) build(journeys []*Journey) *Diagram {
 		about = append(about, j.About)
 	}
 	b.arrows(d, about)
+	for _, j := range journeys {
+		b.deadEnd(d, j.dead)
+	}
 	b.bands(d)
 	return d
 }

@@ -56,6 +56,23 @@ func (b *builder) arrows(d *Diagram, about []model.Subject) {
 	}
 }
 
+// deadEnd draws the way that a message should have gone on.
+func (b *builder) deadEnd(d *Diagram, dead deadEnd) {
+	for i, it := range b.items {
+		if dead.at == nil || it.event != dead.at {
+			continue
+		}
+		from, to := it.host, dead.toward
+		if (it.event.Kind == model.Append || it.event.Kind == model.Receive && to == it.host) && it.event.Peer != "" {
+			from = it.event.Peer
+		}
+		if lane := d.lane[from]; to == "" && lane+1 < len(d.Lanes) {
+			to = d.Lanes[lane+1]
+		}
+		d.arrow(i, from, i, to, arrow{tone: toneLoud, lost: true})
+	}
+}
+
 // arrow adds an arrow, if both ends have a lane.
 func (d *Diagram) arrow(fromRow int, from string, toRow int, to string, a arrow) {
 	fromLane, ok := d.lane[from]

@@ -14,14 +14,15 @@ import (
 const (
 	svgMargin   = 16.0
 	svgTimes    = 150.0 // the columns of steps and times
-	svgTexts    = 500.0 // the column of what happened
+	svgTexts    = 530.0 // the column of what happened
 	svgRow      = 21.0
 	svgBreak    = 17.0 // a row that says that time has passed
 	svgLaneMin  = 58.0
 	svgLaneMost = 120.0
 	svgLanes    = 560.0 // the width that lanes share, if they need not be wider
-	svgChar     = 6.0   // the mean width of a character of 11 pixels
-	svgTextMost = 86    // characters of what happened
+	svgChar     = 6.4   // the mean width of a character of 11 pixels
+	svgTextMost = 80    // characters of what happened, and of it in bold print
+	svgBoldMost = 70
 )
 
 var tones = [...]struct{ ink, text string }{
@@ -79,7 +80,7 @@ func (d *Diagram) WriteSVG(w io.Writer) error {
 	s.printf(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" font-family="Liberation Sans,Arial,Helvetica,sans-serif" font-size="11">`+"\n",
 		l.width, height, l.width, height)
 	s.printf(`<rect width="100%%" height="100%%" fill="#ffffff"/>` + "\n")
-	s.text(svgMargin, svgMargin+12, `font-size="15" font-weight="bold" fill="#222222"`, d.Title, int((l.width-2*svgMargin)/8.4))
+	s.text(svgMargin, svgMargin+12, `font-size="15" font-weight="bold" fill="#222222"`, d.Title, int((l.width-2*svgMargin)/9.8))
 	s.text(svgMargin, svgMargin+30, `fill="#666666"`, "What led to it. Time runs down, a line an event, not to scale. Arrows are messages; a crossed one did not arrive.", 0)
 	l.drawLanes(s)
 	l.drawBands(s)
@@ -138,14 +139,18 @@ func (l *layout) drawRows(s *svg) {
 			s.text(svgMargin+svgTimes-22, y-svgRow/2-svgBreak/2+4, `fill="#999999" text-anchor="end" font-style="italic"`, what, 0)
 		}
 		t := tones[r.tone]
-		weight := ""
-		if i == len(l.d.rows)-1 || r.tone == toneLoud {
-			weight = ` font-weight="bold"`
+		weight, most := "", svgTextMost
+		if r.broken || r.tone == toneLoud {
+			weight, most = ` font-weight="bold"`, svgBoldMost
 		}
 		s.line(svgMargin+svgTimes-14, y, l.texts-6, y, `stroke="#eeeeee"`)
 		s.text(svgMargin+48, y+4, `fill="#999999" text-anchor="end"`, fmt.Sprint(r.step), 0)
 		s.text(svgMargin+svgTimes-22, y+4, `fill="#444444" text-anchor="end"`, fmt.Sprintf("%.6f", r.time.Seconds()), 0)
-		s.text(l.texts, y+4, fmt.Sprintf(`fill="%s"%s`, t.text, weight), r.text, svgTextMost)
+		s.text(l.texts, y+4, fmt.Sprintf(`fill="%s"%s`, t.text, weight), r.text, most)
+		if r.broken {
+			s.printf(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="none" stroke="#b03030" stroke-width="1.5" rx="3"/>`+"\n",
+				svgMargin, y-svgRow/2+1, l.width-2*svgMargin, svgRow-2)
+		}
 		if r.lane < 0 {
 			continue
 		}
@@ -155,11 +160,6 @@ func (l *layout) drawRows(s *svg) {
 			continue
 		}
 		s.printf(`<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`+"\n", x, y, t.ink)
-	}
-	if n := len(l.d.rows); n > 0 {
-		y := l.y[n-1]
-		s.printf(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="none" stroke="#b03030" stroke-width="1.5" rx="3"/>`+"\n",
-			svgMargin, y-svgRow/2+1, l.width-2*svgMargin, svgRow-2)
 	}
 }
 
@@ -172,7 +172,7 @@ func (*layout) cross(s *svg, x, y, r float64, ink string) {
 func (l *layout) drawArrow(s *svg, a arrow) {
 	x0, y0, x1, y1 := l.x(a.fromLane), l.y[a.fromRow], l.x(a.toLane), l.y[a.toRow]
 	if a.lost {
-		x1, y1 = x0+(x1-x0)*0.6, y0
+		x1, y1 = x0+(x1-x0)*0.6, y0+svgRow*0.7
 	}
 	t := tones[a.tone]
 	style := fmt.Sprintf(`stroke="%s"`, t.ink)

@@ -18,6 +18,8 @@ type Run struct {
 	// was not kept. nil means that no step was.
 	Steps uint64
 	Step  func(n uint64) (Step, bool)
+
+	epochs map[string]string // of rooms whose log had one life, its name; see place
 }
 
 // Step is a step of the trace.
@@ -145,6 +147,29 @@ func (r *Run) merged() []*model.Event {
 		return 0
 	})
 	return all
+}
+
+// place names a position for people: without its epoch, if the room has no other.
+func (r *Run) place(room string, at model.Cursor) string {
+	if r.epochs == nil {
+		r.epochs = map[string]string{}
+		several := map[string]bool{}
+		for i := range r.History.Events {
+			e := &r.History.Events[i]
+			if known, ok := r.epochs[e.Room]; e.Epoch != "" && !ok {
+				r.epochs[e.Room] = e.Epoch
+			} else if e.Epoch != "" && known != e.Epoch {
+				several[e.Room] = true
+			}
+		}
+		for room := range several {
+			delete(r.epochs, room)
+		}
+	}
+	if r.epochs[room] == at.Epoch {
+		at.Epoch = ""
+	}
+	return at.In(room)
 }
 
 // is reports whether an event is about the message of a subject.

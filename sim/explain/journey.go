@@ -17,6 +17,16 @@ type Journey struct {
 	Stops []Stop
 	// End says where the journey ended, and what the client has of it, a sentence each.
 	End []string
+
+	title string
+	dead  deadEnd
+}
+
+// deadEnd is where a message that did not reach its client was last: the event, and the host that should have been
+// next, "" if that is not known. The zero value is none.
+type deadEnd struct {
+	at     *model.Event
+	toward string
 }
 
 // Stop is something that happened to a message, or to the client that was to get it.
@@ -73,7 +83,7 @@ func (c *Case) journey(about model.Subject) *Journey {
 	if about.Room == "" || about.ID == "" && about.Seq == 0 {
 		return nil
 	}
-	w := walk{about: about, others: map[model.Kind]int{}, until: c.Time}
+	w := walk{run: c.run, about: about, others: map[model.Kind]int{}, until: c.Time}
 	for _, e := range c.run.merged() {
 		if e.Time > c.Time && e.Step > c.Step {
 			break
@@ -83,13 +93,14 @@ func (c *Case) journey(about model.Subject) *Journey {
 	if !w.known {
 		return nil
 	}
-	j := &Journey{About: about}
+	j := &Journey{About: about, title: c.run.title(about)}
 	var away int
 	j.Stops, away = w.concerned()
 	if away > 0 {
-		j.End = append(j.End, fmt.Sprintf("%d other edges have got it from hop 2.", away))
+		j.End = append(j.End, several(away, "other edge", "got it from hop 2"))
 	}
-	j.End = append(j.End, w.end(c.run)...)
+	j.End = append(j.End, w.end()...)
+	j.dead = w.dead
 	return j
 }
 
@@ -122,6 +133,7 @@ func (w *walk) concerned() (stops []Stop, away int) {
 
 // walk follows a message through the events of a run, up to a violation.
 type walk struct {
+	run    *Run
 	about  model.Subject
 	until  time.Duration
 	known  bool // something is known of the message
@@ -138,7 +150,8 @@ type walk struct {
 	copied   []*model.Event          // to the client
 	got      []*model.Event          // by the client
 	stays    []stay                  // the client's connections
-	told     *model.Event            // the Discontinuity that took the client past it
+	dead     deadEnd
+	told     *model.Event // the Discontinuity that took the client past it
 }
 
 // stay is a connection of a client, as the client saw it.
@@ -183,7 +196,7 @@ func (w *walk) begin() {
 	}
 	w.known = true
 	if w.before != nil {
-		w.add(w.before, "%s", clientText(w.before, w.about))
+		w.add(w.before, "%s", w.run.clientText(w.before, w.about))
 	}
 	for _, f := range w.faults {
 		w.add(f, "fault %s begins", f.Note)
@@ -194,7 +207,7 @@ func (w *walk) begin() {
 // message takes what happened to the message.
 func (w *walk) message(e *model.Event) {
 	w.begin()
-	at := e.Cursor().In(e.Room)
+	at := w.run.place(e.Room, e.Cursor())
 	switch e.Kind {
 	case model.PublishCall:
 		if w.called == nil {
@@ -265,11 +278,11 @@ func (w *walk) client(e *model.Event) {
 		w.before = e
 		return
 	}
-	w.add(e, "%s", clientText(e, w.about))
+	w.add(e, "%s", w.run.clientText(e, w.about))
 }
 
 // clientText says what happened to a client, and where that leaves it relative to a message.
-func clientText(e *model.Event, about model.Subject) string {
+func (r *Run) clientText(e *model.Event, about model.Subject) string {
 	where := ""
 	if e.Epoch == about.Epoch && about.Seq != 0 {
 		switch {
@@ -279,14 +292,14 @@ func clientText(e *model.Event, about model.Subject) string {
 			where = ": right before it"
 		}
 	}
-	at := e.Cursor().In(e.Room)
+	at := r.place(e.Room, e.Cursor())
 	switch e.Kind {
 	case model.Connected:
-		how := "connects"
+		how := "starting"
 		if e.Resumed {
-			how = "resumes"
+			how = "resuming"
 		}
-		return fmt.Sprintf("%s %s%s%s, at %s%s", e.Node, how, by(" to ", e.Peer), by(" over ", e.Transport), at, where)
+		return fmt.Sprintf("%s connects%s%s, %s from %s%s", e.Node, by(" to ", e.Peer), by(" over ", e.Transport), how, at, where)
 	case model.Disconnected:
 		return fmt.Sprintf("%s loses its connection%s%s", e.Node, by(" to ", e.Peer), by(": ", e.Note))
 	}
@@ -315,13 +328,15 @@ func (j *Journey) String() string {
 }
 
 // Title names the message, and the client.
-func (j *Journey) Title() string {
-	what := fmt.Sprintf("message %q", j.About.ID)
-	if j.About.Seq != 0 {
-		what = j.About.Cursor().In(j.About.Room)
-		if j.About.ID != "" {
-			what += fmt.Sprintf(" (message %q)", j.About.ID)
+func (j *Journey) Title() string { return j.title }
+
+func (r *Run) title(about model.Subject) string {
+	what := fmt.Sprintf("message %q", about.ID)
+	if about.Seq != 0 {
+		what = r.place(about.Room, about.Cursor())
+		if about.ID != "" {
+			what += fmt.Sprintf(" (message %q)", about.ID)
 		}
 	}
-	return what + by(" to ", j.About.Client)
+	return what + by(" to ", about.Client)
 }

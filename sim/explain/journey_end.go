@@ -11,22 +11,22 @@ import (
 )
 
 // end says where the journey ended.
-func (w *walk) end(r *Run) []string {
+func (w *walk) end() []string {
 	var says []string
 	say := func(format string, args ...any) { says = append(says, fmt.Sprintf(format, args...)) }
 	if n := w.others[model.Deliver]; n > 0 {
-		say("%d other clients have got it.", n)
+		says = append(says, several(n, "other client", "got it"))
 	}
 	switch {
 	case w.about.Client == "":
 	case len(w.got) > 1:
-		say("%s has got it %d times, first %v before the last.", w.about.Client, len(w.got), w.got[len(w.got)-1].Time-w.got[0].Time)
+		say("%s has got it %d times, the last %v after the first.", w.about.Client, len(w.got), (w.got[len(w.got)-1].Time - w.got[0].Time).Round(time.Microsecond))
 	case len(w.got) == 1:
 		if w.called != nil {
-			say("%s has got it %v after the call of publish.", w.about.Client, w.got[0].Time-w.called.Time)
+			say("%s has got it %v after the call of publish.", w.about.Client, (w.got[0].Time - w.called.Time).Round(time.Microsecond))
 		}
 	default:
-		says = append(says, w.missing(r)...)
+		says = append(says, w.missing()...)
 	}
 	if len(w.faults) > 0 {
 		say("Faults in force: %s.", strings.Join(slices.Sorted(maps.Keys(w.faults)), ", "))
@@ -35,14 +35,16 @@ func (w *walk) end(r *Run) []string {
 }
 
 // missing says why the client has not got the message, as far as is known.
-func (w *walk) missing(r *Run) (says []string) {
+func (w *walk) missing() (says []string) {
 	say := func(format string, args ...any) { says = append(says, fmt.Sprintf(format, args...)) }
-	client := w.about.Client
+	r, client := w.run, w.about.Client
 	switch {
 	case w.logged == nil && w.gaveUp != nil:
+		w.dead = deadEnd{at: w.called}
 		say("It ended with its publisher: nothing shows that it ever was in the log.")
 		return says
 	case w.logged == nil:
+		w.dead = deadEnd{at: w.called}
 		say("It ended on its way to the log: nothing shows that it ever was there.")
 		return says
 	case w.told != nil:
@@ -63,14 +65,17 @@ func (w *walk) missing(r *Run) (says []string) {
 	case s == nil:
 		say("%s was not connected when it came into the log.", client)
 	case len(w.received) == 0 && len(r.Trail) > 0:
+		w.dead = deadEnd{w.logged, s.from.Peer}
 		say("It ended in the log: no edge has got it from hop 2.")
 	case s.from.Peer == "" || len(r.Trail) == 0:
 		say("%s was connected when it came into the log%s, and never got it.", client, by(", to ", s.from.Peer))
 	case w.received[s.from.Peer] == nil:
+		w.dead = deadEnd{w.logged, s.from.Peer}
 		say("%s, to which %s was connected as far as it knew, never got it from hop 2.", s.from.Peer, client)
 	default:
 		got := w.received[s.from.Peer]
 		if s.to == nil || s.to.Time > got.Time {
+			w.dead = deadEnd{got, client}
 			say("It ended at %s, which got it while %s was connected there, and never handed it on.", s.from.Peer, client)
 		}
 	}
@@ -84,11 +89,11 @@ func (w *walk) onward(since time.Duration) []string {
 		if e.Time <= since {
 			continue
 		}
-		how := "connected"
+		how := "started"
 		if e.Resumed {
 			how = "resumed"
 		}
-		what := fmt.Sprintf("%s %s at t=%.6fs%s, at %s", e.Node, how, e.Time.Seconds(), by(" to ", e.Peer), e.Cursor().In(e.Room))
+		what := fmt.Sprintf("%s connected at t=%.6fs%s, and %s from %s", e.Node, e.Time.Seconds(), by(" to ", e.Peer), how, w.run.place(e.Room, e.Cursor()))
 		switch {
 		case e.Epoch != w.about.Epoch:
 			return []string{what + ", in another life of the log."}
@@ -102,6 +107,14 @@ func (w *walk) onward(since time.Duration) []string {
 		return []string{fmt.Sprintf("%s has not connected again since t=%.6fs.", w.about.Client, w.stays[n-1].to.Time.Seconds())}
 	}
 	return nil
+}
+
+// several says what so many have done.
+func several(n int, who, what string) string {
+	if n == 1 {
+		return fmt.Sprintf("1 %s has %s.", who, what)
+	}
+	return fmt.Sprintf("%d %ss have %s.", n, who, what)
 }
 
 // stayAt gives the connection that the client took itself to have at a time; nil if none.
