@@ -74,9 +74,16 @@ const longTime = 400 * time.Millisecond
 func (c *Case) Diagram() *Diagram {
 	b := &builder{c: c, seen: map[*model.Event]bool{}}
 	journeys := c.Journeys()
-	for _, j := range journeys {
+	for i, j := range journeys {
 		for _, s := range j.Stops {
-			b.event(s.event, s.Text, stopTone(s.event))
+			text, t := s.Text, stopTone(s.event)
+			if len(journeys) > 1 && is(s.event, j.About) && !ofConnection(s.event.Kind) {
+				text = c.run.place(j.About.Room, j.About.Cursor()) + ": " + text
+			}
+			if i > 0 && t == toneLoud {
+				t = tonePlain
+			}
+			b.event(s.event, text, t)
 		}
 	}
 	if len(journeys) == 0 {
@@ -93,11 +100,15 @@ func stopTone(e *model.Event) tone {
 	switch e.Kind {
 	case model.FaultBegin, model.FaultEnd:
 		return toneFault
-	case model.Connected, model.Disconnected, model.Discontinuity:
+	}
+	if ofConnection(e.Kind) {
 		return tonePlain
 	}
 	return toneLoud
 }
+
+// ofConnection reports whether events of a kind are about a client's connection, and not about a message.
+func ofConnection(k model.Kind) bool { return ofClient(k) && k != model.Deliver }
 
 // builder gathers what a diagram shows.
 type builder struct {
@@ -259,11 +270,7 @@ func (b *builder) build(journeys []*Journey) *Diagram {
 		}
 		d.rows = append(d.rows, it.row)
 	}
-	about := []model.Subject{}
-	for _, j := range journeys {
-		about = append(about, j.About)
-	}
-	b.arrows(d, about)
+	b.arrows(d, journeys)
 	for _, j := range journeys {
 		b.deadEnd(d, j.dead)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/twohop/twohop/model"
 )
 
-// arrows draws the ways of messages between the rows. about are the messages that the verdict is about.
-func (b *builder) arrows(d *Diagram, about []model.Subject) {
+// arrows draws the ways of messages between the rows.
+func (b *builder) arrows(d *Diagram, journeys []*Journey) {
 	for i, it := range b.items {
 		e := it.event
 		if e == nil {
@@ -16,8 +16,11 @@ func (b *builder) arrows(d *Diagram, about []model.Subject) {
 			continue
 		}
 		t := toneQuiet
-		if slices.ContainsFunc(about, func(s model.Subject) bool { return is(e, s) }) && e.Kind != model.Connected {
-			t = toneLoud
+		for n, j := range journeys {
+			if is(e, j.About) {
+				t = []tone{toneLoud, tonePlain}[min(n, 1)]
+				break
+			}
 		}
 		switch e.Kind {
 		case model.PublishCall:
@@ -192,6 +195,12 @@ func (b *builder) packets() {
 func late(kind string) bool { return kind == "undeliverable" || kind == "drop" }
 
 func recorded(s *Step) string {
+	switch model.Kind(s.Kind) {
+	case model.FaultBegin:
+		return "fault " + s.Note + " begins"
+	case model.FaultEnd:
+		return "fault " + s.Note + " ends"
+	}
 	text := s.Kind
 	if s.Host != "" {
 		text = s.Host + ": " + text

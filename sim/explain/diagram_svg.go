@@ -121,7 +121,7 @@ func (l *layout) drawBands(s *svg) {
 		y0, y1 := l.y[b.from]-svgRow/2+2, l.y[b.to]+svgRow/2-2
 		s.printf(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="#b03030" fill-opacity="0.13" stroke="#b03030" stroke-opacity="0.5"/>`+"\n", x-half, y0, 2*half, y1-y0)
 		most := int((y1 - y0 - 8) / svgChar)
-		if most >= 6 {
+		if most >= min(utf8.RuneCountInString(b.text), 14) {
 			s.text(x-half+10, y0+5, fmt.Sprintf(`fill="#b03030" transform="rotate(90 %.1f %.1f)" dominant-baseline="auto"`, x-half+4, y0+5), b.text, most)
 		}
 	}
@@ -202,6 +202,7 @@ func (l *layout) drawLegend(s *svg, y float64) {
 		{tones[toneLoud].ink, "", "the message it is about"},
 		{tones[toneQuiet].ink, "", "other messages, and answers"},
 		{tones[tonePlain].ink, "4 3", "connected, or told of a gap"},
+		{tones[tonePlain].ink, "", "what overtook it, or packets"},
 		{tones[toneFault].ink, "", "faults, lost packets and the violation"},
 	} {
 		s.line(x, y-4, x+22, y-4, fmt.Sprintf(`stroke="%s" stroke-width="2" stroke-dasharray="%s"`, e.ink, e.dash))

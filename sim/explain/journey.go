@@ -162,7 +162,7 @@ func (w *walk) take(e *model.Event) {
 	switch {
 	case e.Kind == model.FaultBegin || e.Kind == model.FaultEnd:
 		w.fault(e)
-	case is(e, w.about) && e.Kind != model.Connected && e.Kind != model.Discontinuity:
+	case is(e, w.about) && !ofConnection(e.Kind):
 		w.message(e)
 	case mine && e.Kind != model.Deliver:
 		w.client(e)

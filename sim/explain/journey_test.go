@@ -19,7 +19,7 @@ const ms = time.Millisecond
 //	p publish a | p ok a 1 | p unknown a why | c connect e1 0 | c resume e1 1 | c gone why | c gap e1 5 | c gets e1 1 a
 //	e1 append a 1 | e1 receive a 1 | e1 copy a 1 c | fault crash(e1) | heal crash(e1) | lost lb c | end
 //
-// The middle line is the trail's, and a loss is a step of the trace alone. A step of the history is numbered as its
+// In a fault, ~ stands for a bar. The middle line is the trail's, and a loss is a step of the trace alone. A step of the history is numbered as its
 // line is.
 func tale(t *testing.T, text string) *explain.Run {
 	run := &explain.Run{History: &model.History{}}
@@ -37,7 +37,7 @@ func tale(t *testing.T, text string) *explain.Run {
 		} else if e.Kind != "" {
 			run.History.Events = append(run.History.Events, e)
 		}
-		s := explain.Step{Step: e.Step, Time: e.Time, Kind: string(e.Kind), Host: e.Node}
+		s := explain.Step{Step: e.Step, Time: e.Time, Kind: string(e.Kind), Host: e.Node, Note: e.Note}
 		if words[0] == "lost" {
 			s.Kind, s.Host, s.Peer, s.Len = "lost", words[1], words[2], 100
 		}
@@ -58,7 +58,7 @@ func event(e *model.Event, words []string) (trail bool) {
 	}
 	switch words[0] {
 	case "fault":
-		e.Kind, e.Note = model.FaultBegin, words[1]
+		e.Kind, e.Note = model.FaultBegin, strings.ReplaceAll(words[1], "~", "|")
 		return false
 	case "heal":
 		e.Kind, e.Note = model.FaultEnd, words[1]
