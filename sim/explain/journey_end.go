@@ -29,7 +29,7 @@ func (w *walk) end() []string {
 		says = append(says, w.missing()...)
 	}
 	if len(w.faults) > 0 {
-		say("Faults in force: %s.", strings.Join(slices.Sorted(maps.Keys(w.faults)), ", "))
+		say("Faults begun and not ended: %s.", strings.Join(slices.Sorted(maps.Keys(w.faults)), ", "))
 	}
 	return says
 }

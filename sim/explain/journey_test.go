@@ -121,7 +121,7 @@ func TestWhereItEnded(t *testing.T) {
 			"It ended between e1, which handed it on at t=0.022000s, and c, which never got it.", "Packets from or to c that did not arrive since: 2.", "c has not connected again since t=0.050000s.",
 		}},
 		{"jumped over", "0 c connect e1 0|3 fault crash(e1)|5 c gone e1 silence|10 p publish a|20 e2 append a 1|21 e2 receive a 1|30 c connect e2 1", []string{
-			"c was not connected when it came into the log.", "c connected at t=0.030000s to e2, and started from r#1, which is past it.", "Faults in force: crash(e1).",
+			"c was not connected when it came into the log.", "c connected at t=0.030000s to e2, and started from r#1, which is past it.", "Faults begun and not ended: crash(e1).",
 		}},
 		{"not replayed", "0 c connect e1 0|5 c gone e1 silence|10 p publish a|20 e2 append a 1|30 c resume e2 0|99 end", []string{
 			"c was not connected when it came into the log.", "c connected at t=0.030000s to e2, and resumed from r#0, which is before it, and was not given it.",
