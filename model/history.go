@@ -35,8 +35,14 @@ const (
 	// ReturnUnknown: a client gave a call up; it may have taken effect, or may yet. Object, ID, Note.
 	ReturnUnknown Kind = "return-unknown"
 
-	// Copy: a node sent a copy of a message on to another. Room, ID, Peer (to whom).
+	// Copy: a node sent a copy of a message on to another. Room, ID, Peer (to whom), and Epoch and Seq if it
+	// knows them.
 	Copy Kind = "copy"
+	// Append: a node has put a publisher's message into the log, and hop 2 has said so. Room, ID, Epoch, Seq,
+	// Peer (where the log is, if known).
+	Append Kind = "append"
+	// Receive: a node got a message from hop 2. Room, ID, Epoch, Seq, Peer (from where, if known).
+	Receive Kind = "receive"
 	// Level: how much of a resource a node holds, such as connections. Object (the resource), Value.
 	Level Kind = "level"
 	// Queue: how deep a queue of a node is, recorded at least whenever it is deeper than before. Object

@@ -21,7 +21,23 @@ type Verdict struct {
 	Step uint64 `json:"step,omitempty"`
 	// Detail says why, in a sentence; for Ok it may say what was checked.
 	Detail string `json:"detail"`
+	// About is what an Illegal is about, if that is not plain from the event at Step, as when something did
+	// not happen.
+	About Subject `json:"about,omitzero"`
 }
+
+// Subject is a message, and a client to whom it matters. Fields that are not known are zero.
+type Subject struct {
+	Client string `json:"client,omitempty"`
+	Room   string `json:"room,omitempty"`
+	// Epoch and Seq are the message's position in the room's log, and ID its name.
+	Epoch string `json:"epoch,omitempty"`
+	Seq   uint64 `json:"seq,omitempty"`
+	ID    string `json:"id,omitempty"`
+}
+
+// Cursor is the message's position.
+func (s Subject) Cursor() Cursor { return Cursor{Epoch: s.Epoch, Seq: s.Seq} }
 
 // Ok reports whether the property holds. Unknown does not.
 func (v Verdict) Ok() bool { return v.Outcome == Ok }

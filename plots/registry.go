@@ -21,15 +21,20 @@ type Named struct {
 	Figure *Figure
 }
 
-// WriteAll draws every figure that a history has into a folder, and those that are given besides, as PNG
-// and SVG. It returns the files' paths.
-func WriteAll(dir string, h *model.History, more ...Named) ([]string, error) {
+// All draws every figure that a history has.
+func All(h *model.History) []Named {
 	var figures []Named
 	for _, f := range histories {
 		figures = append(figures, Named{f.name, f.draw(h)})
 	}
+	return figures
+}
+
+// WriteAll draws every figure that a history has into a folder, and those that are given besides, as PNG
+// and SVG. It returns the files' paths.
+func WriteAll(dir string, h *model.History, more ...Named) ([]string, error) {
 	var files []string
-	for _, f := range append(figures, more...) {
+	for _, f := range append(All(h), more...) {
 		if err := Save(dir, f.Name, f.Figure); err != nil {
 			return files, err
 		}

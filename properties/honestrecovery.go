@@ -47,12 +47,12 @@ func checkHonestRecovery(h *model.History) model.Verdict {
 			deliveries++
 		}
 		if why := c.take(sub, e); why != "" {
-			return illegal(e.Step, "%s", why)
+			return c.illegal(e.Step, sub, why)
 		}
 	}
 	if h.Complete() {
 		if sub, c := firstUnannounced(subs); c != nil {
-			return illegal(h.Events[len(h.Events)-1].Step, "%s", c.silent(sub))
+			return c.illegal(h.Events[len(h.Events)-1].Step, sub, c.silent(sub))
 		}
 	}
 	if deliveries == 0 && recoveries == 0 {
@@ -69,6 +69,11 @@ func firstUnannounced(subs map[subscription]*candour) (sub subscription, c *cand
 		}
 	}
 	return sub, c
+}
+
+// illegal is the verdict on a client that was not told of what follows its position.
+func (c *candour) illegal(step uint64, sub subscription, why string) model.Verdict {
+	return sub.about(illegal(step, "%s", why), model.Cursor{Epoch: c.position.at.Epoch, Seq: c.position.at.Seq + 1}, "")
 }
 
 // silent says that a jump was not announced.

@@ -73,8 +73,8 @@ func checkLastValue(h *model.History, key func(id string) string) model.Verdict 
 			}
 			owed++
 			if !got[sub][last.Seq] {
-				return illegal(h.Events[len(h.Events)-1].Step, "%v never saw %s, message %q, the latest of key %q",
-					sub, last.Cursor().In(sub.room), last.ID, k)
+				return sub.about(illegal(h.Events[len(h.Events)-1].Step, "%v never saw %s, message %q, the latest of key %q",
+					sub, last.Cursor().In(sub.room), last.ID, k), last.Cursor(), last.ID)
 			}
 		}
 	}

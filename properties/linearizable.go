@@ -44,9 +44,9 @@ func LinearizableWithin(limit time.Duration) (model.Property, error) {
 }
 
 func linearizable(limit time.Duration) model.Property {
-	return property{"Linearizable", func(h *model.History) model.Verdict {
+	return drawable{property{"Linearizable", func(h *model.History) model.Verdict {
 		return checkLinearizable(h, time.Now().Add(limit), limit)
-	}}
+	}}, VisualizeLinearizable}
 }
 
 func checkLinearizable(h *model.History, deadline time.Time, limit time.Duration) model.Verdict {

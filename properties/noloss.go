@@ -174,7 +174,9 @@ func judgeLosses(h *model.History, dues []*due, unclear map[string]*model.Event)
 	}
 	switch {
 	case t.worst != nil:
-		return illegal(t.worst.step, "%s; missing in all: %d of %d (client, message) pairs", t.worst.reason(h, rooms[t.worst.due.room]), t.missing, t.pairs)
+		d, at := t.worst.due, t.worst.at
+		return d.about(illegal(t.worst.step, "%s; missing in all: %d of %d (client, message) pairs", t.worst.reason(h, rooms[d.room]), t.missing, t.pairs),
+			at, idAt(h, d.room, at))
 	case len(unclear) > 0:
 		return unclearVerdict(unclear)
 	case t.open != nil:

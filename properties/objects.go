@@ -3,6 +3,7 @@ package properties
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -168,7 +169,10 @@ func LinearizableOf(kind string, limit time.Duration) (model.Property, error) {
 
 func linearizableObject(o object, limit time.Duration) model.Property {
 	name := "Linearizable" + strings.ToUpper(o.kind[:1]) + o.kind[1:]
-	return property{name, func(h *model.History) model.Verdict { return o.judge(h, time.Now().Add(limit), limit) }}
+	return drawable{
+		property{name, func(h *model.History) model.Verdict { return o.judge(h, time.Now().Add(limit), limit) }},
+		func(h *model.History, w io.Writer) error { return VisualizeLinearizableOf(o.kind, h, w) },
+	}
 }
 
 func (o *object) judge(h *model.History, deadline time.Time, limit time.Duration) model.Verdict {

@@ -157,7 +157,7 @@ func (s *staleness) judge(w *watch, e *model.Event, at model.Cursor, known time.
 	from := max(known, w.since)
 	took := s.calm.longest(from, e.Time)
 	if took > s.bound {
-		return illegal(e.Step, "%v, connected, was behind %s for %v%s; allowed are %v", w.subscription, at.In(w.room), took, s.calm.clause(), s.bound)
+		return w.about(illegal(e.Step, "%v, connected, was behind %s for %v%s; allowed are %v", w.subscription, at.In(w.room), took, s.calm.clause(), s.bound), at, "")
 	}
 	if e.Kind == model.Deliver {
 		s.judged++

@@ -38,3 +38,9 @@ func (p *position) move(e *model.Event) (back bool) {
 	p.known = true
 	return back
 }
+
+// about says which message, to this client, a verdict is about.
+func (s subscription) about(v model.Verdict, at model.Cursor, id string) model.Verdict {
+	v.About = model.Subject{Client: s.client, Room: s.room, Epoch: at.Epoch, Seq: at.Seq, ID: id}
+	return v
+}

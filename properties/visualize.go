@@ -39,6 +39,36 @@ func VisualizeLinearizableOf(kind string, h *model.History, w io.Writer) error {
 	return visualize(h, o.porcupineModel(calls), w)
 }
 
+// drawable is a property that can draw what violates it.
+type drawable struct {
+	property
+	draw func(*model.History, io.Writer) error
+}
+
+// Visualize writes an HTML page, complete in itself, of the histories that led to a verdict of this property: of the
+// room, or the shared object, that it is about, up to its step, and the faults. See [VisualizeLinearizable].
+func (d drawable) Visualize(h *model.History, v model.Verdict, w io.Writer) error {
+	return d.draw(ledTo(h, v.Step), w)
+}
+
+// ledTo gives the part of a history that is about what the event of a step is about, up to that, with the faults.
+func ledTo(h *model.History, step uint64) *model.History {
+	events := upTo(h, step)
+	if len(events) == 0 {
+		return h
+	}
+	last := &events[len(events)-1]
+	part := &model.History{Partial: true}
+	for i := range events {
+		e := &events[i]
+		fault := e.Kind == model.FaultBegin || e.Kind == model.FaultEnd
+		if fault || e.Room == last.Room && e.Object == last.Object {
+			part.Events = append(part.Events, *e)
+		}
+	}
+	return part
+}
+
 func visualize(h *model.History, m porcupine.Model, w io.Writer) error {
 	_, info := porcupine.CheckOperationsVerbose(m, nil, DefaultLimit)
 	info.AddAnnotations(faultAnnotations(h))

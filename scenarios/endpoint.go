@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/netsim/pionnet"
 	"github.com/twohop/twohop/sim"
 	"github.com/twohop/twohop/sim/edge"
@@ -23,6 +24,13 @@ func endpointWith(from source, cfg edge.Config) sim.Program {
 		}
 		cfg := cfg
 		cfg.Name, cfg.Strategy, cfg.WebRTC = n.Name(), hop, &hop1.WebRTC{Net: pionnet.New(n)}
+		cfg.Observe = func(e model.Event) {
+			if e.Kind != model.Copy {
+				e.Peer = from.node
+			}
+			n.Trail(e)
+		}
+		cfg.Who = func(ctx context.Context) string { return n.Origin(hop1.Remote(ctx)) }
 		server, err := edge.New(cfg)
 		if err != nil {
 			return errors.Join(err, hop.Close())

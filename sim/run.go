@@ -53,7 +53,10 @@ type Result struct {
 	Seed    uint64
 	History *model.History
 	Trace   *Trace
-	Faults  []*FaultRecord
+	// Trail is what [Node.Trail] was told, in order of Time; the Step of each is the last one of the trace by
+	// then.
+	Trail  []model.Event
+	Faults []*FaultRecord
 	// Verdicts are those of the properties that the world's function asked for by World.Check.
 	Verdicts []model.Verdict
 	// Virtual is how much virtual time the run took, and Wall how much real time.
@@ -65,6 +68,8 @@ type Result struct {
 	// Err says why the run failed, if it did: the first error of the world's function, of a node, or of
 	// the world itself. A *LeakError, *HangError or *DivergenceError tells those cases.
 	Err error
+
+	properties []model.Property // of the verdicts
 }
 
 // LeakError says that goroutines did not end when the run was over.
@@ -140,6 +145,7 @@ func Run(t *testing.T, cfg Config, f func(*World) error) *Result {
 			first.Err = err
 		}
 	}
+	first.properties = first.checks
 	for _, p := range first.checks {
 		first.Verdicts = append(first.Verdicts, p.Check(first.History))
 	}
@@ -264,7 +270,7 @@ func failed(err error) *outcome {
 func (w *World) outcome() *outcome {
 	return &outcome{
 		Result: Result{
-			History: &w.history, Trace: &w.trace, Faults: w.faults, Virtual: w.virtual, Partial: w.partial, Err: w.err,
+			History: &w.history, Trace: &w.trace, Trail: w.trailed, Faults: w.faults, Virtual: w.virtual, Partial: w.partial, Err: w.err,
 			Usage: w.used,
 		},
 		checks: w.checks,

@@ -16,7 +16,7 @@ import (
 var (
 	seedFlag   = flag.Uint64("sim.seed", 1, "seed of the worlds that sim.Test makes")
 	repeatFlag = flag.Int("sim.repeat", 1, "how often sim.Test makes each run, to compare the trace hashes")
-	outFlag    = flag.String("sim.out", "", "folder for the trace and history of failing worlds")
+	outFlag    = flag.String("sim.out", "", "folder for the trace, history and report of failing worlds")
 )
 
 // Test runs f in a world under go test: virtual time, on a simulated network. The test fails if f or
@@ -38,11 +38,15 @@ func Test(t *testing.T, f func(w *World)) {
 	var files []string
 	if *outFlag != "" {
 		dir := filepath.Join(*outFlag, strings.ReplaceAll(t.Name(), "/", "_"))
-		written, err := res.WriteFiles(dir)
+		var err error
+		if files, err = res.WriteFiles(dir); err == nil {
+			var more []string
+			more, err = res.WriteReport(dir, Report{Title: fmt.Sprintf("%s · seed %d", t.Name(), res.Seed), Replay: replay, Files: files})
+			files = append(files, more...)
+		}
 		if err != nil {
 			t.Errorf("keeping the run's files: %v", err)
 		}
-		files = written
 	}
 	t.Error(res.Banner(files, replay))
 }
@@ -72,66 +76,28 @@ func (r *Result) Ok() bool {
 	return true
 }
 
-// bannerSteps is how many steps before a failure its banner shows.
-const bannerSteps = 20
-
-// Banner describes a failed run: what was violated, the steps that led to it, the faults, where its
-// files are, and how to replay it.
-func (r *Result) Banner(files []string, replay string) string {
-	var b strings.Builder
-	if r.Err != nil {
-		fmt.Fprintf(&b, "%v\n", r.Err)
-	}
-	last := r.Trace.Steps()
-	for _, v := range r.Verdicts {
-		if v.Ok() {
-			continue
-		}
-		fmt.Fprintln(&b, v)
-		if v.Outcome == model.Illegal && v.Step != 0 {
-			if s, ok := r.Trace.At(v.Step); ok {
-				fmt.Fprintf(&b, "  %v\n", s)
-			}
-			last = min(last, v.Step)
-		}
-	}
-	if steps := r.Trace.Window(last, bannerSteps); len(steps) > 0 {
-		fmt.Fprintf(&b, "last %d steps:\n", len(steps))
-		for _, s := range steps {
-			fmt.Fprintf(&b, "  %v\n", s)
-		}
-	}
-	var faults []string
-	for _, f := range r.Faults {
-		if f.Begun() && !f.EndsOthers() {
-			faults = append(faults, f.String())
-		}
-	}
-	if len(faults) > 0 {
-		fmt.Fprintf(&b, "faults: %s\n", strings.Join(faults, " · "))
-	}
-	if len(files) > 0 {
-		fmt.Fprintf(&b, "files: %s\n", strings.Join(files, " · "))
-	}
-	fmt.Fprintf(&b, "replay: %s", replay)
-	return b.String()
-}
-
-// WriteFiles writes trace.jsonl and history.jsonl into a folder, which it makes if need be, and
+// WriteFiles writes trace.jsonl, history.jsonl and trail.jsonl into a folder, which it makes if need be, and
 // returns their paths.
 func (r *Result) WriteFiles(dir string) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
-	trace := filepath.Join(dir, "trace.jsonl")
-	if err := writeFile(trace, r.Trace.WriteJSON); err != nil {
-		return nil, err
+	var files []string
+	for _, f := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{
+		{"trace.jsonl", r.Trace.WriteJSON},
+		{"history.jsonl", func(w io.Writer) error { return WriteHistory(w, r.History) }},
+		{"trail.jsonl", func(w io.Writer) error { return WriteHistory(w, &model.History{Events: r.Trail}) }},
+	} {
+		name := filepath.Join(dir, f.name)
+		if err := writeFile(name, f.write); err != nil {
+			return files, err
+		}
+		files = append(files, name)
 	}
-	history := filepath.Join(dir, "history.jsonl")
-	if err := writeFile(history, func(w io.Writer) error { return WriteHistory(w, r.History) }); err != nil {
-		return []string{trace}, err
-	}
-	return []string{trace, history}, nil
+	return files, nil
 }
 
 func writeFile(name string, write func(io.Writer) error) error {

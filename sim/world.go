@@ -23,6 +23,7 @@ type World struct {
 	seed    uint64
 	net     *netsim.Network
 	trace   Trace
+	trail   trail
 	history model.History
 	nodes   map[string]*Node      // by name: the current incarnation
 	order   []string              // the nodes' names in order of creation
@@ -36,6 +37,7 @@ type World struct {
 	partial bool
 	ended   bool
 	used    map[string]Usage // by the end of the run
+	trailed []model.Event    // by the end of the run
 
 	metersMu sync.Mutex
 	meters   map[string]*meter // by host
@@ -46,7 +48,7 @@ func newWorld(t *testing.T, cfg *Config) (*World, error) {
 		t: t, seed: cfg.Seed, nodes: make(map[string]*Node), meters: make(map[string]*meter),
 		clocks: make(map[string]*hostClock), scalers: make(map[string]func(int) error),
 	}
-	w.trace.keep = !cfg.DropTrace
+	w.trace.keep, w.trail.keep = !cfg.DropTrace, !cfg.DropTrace
 	var err error
 	w.net, err = netsim.New(netsim.Config{Seed: cfg.Seed, TCP: cfg.TCP, Fidelity: cfg.Fidelity, Capture: cfg.Capture, Observe: w.observe})
 	return w, err
@@ -167,6 +169,7 @@ func (w *World) end() (leaked []string) {
 	w.Record(model.Event{Kind: model.RunEnd})
 	w.trace.names = w.hostNames()
 	w.ended = true
+	w.trailed = w.trail.sorted(&w.trace)
 	return w.takeDown()
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -105,7 +106,29 @@ func TestReplayLine(t *testing.T) {
 	_, _, stderr := runChat(t, "--mutant", "no-resume", "--seed", "5")
 	require.Contains(t, stderr, "replay: go run ./cmd/twohop run chat --seed 5 --set clients=10 --set rooms=2 --set duration=10s --set rate=3 --mutant no-resume")
 	require.Contains(t, stderr, "faults: crash(edge-1) 2.5s–4s")
-	require.Contains(t, stderr, "last 20 steps:")
+	require.Regexp(t, `\nlast 20 steps of client-\d+:\n`, stderr)
+	require.Regexp(t, `\njourney of room-\d+#\d+ \(message "publisher-\d+-\d+"\) to client-\d+:\n`, stderr)
+	require.Contains(t, stderr, "files: the rest with --out DIR")
+}
+
+// Goal: with --out, a failure leaves a report, its diagram, and files in which the step of the verdict is.
+func TestFailureFiles(t *testing.T) {
+	dir := t.TempDir()
+	status, _, stderr := runChat(t, "--mutant", "no-resume", "--quiet", "--out", dir)
+	require.Equal(t, 1, status)
+	require.Contains(t, stderr, "files: "+filepath.Join(dir, "report.html")+" · "+filepath.Join(dir, "spacetime.svg"))
+	step := regexp.MustCompile(`\n  step (\d+) · t=`).FindStringSubmatch(stderr)
+	require.NotNil(t, step)
+	for _, name := range []string{"trace.jsonl", "history.jsonl", "result.json", "report.html", "spacetime.svg"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.Regexp(t, `\b`+step[1]+`\b`, string(data), name)
+	}
+	report, err := os.ReadFile(filepath.Join(dir, "report.html"))
+	require.NoError(t, err)
+	for _, want := range []string{"Journey of room-", "--mutant no-resume", "crash(edge-1) 2.5s–4s", "Figures", "which is past it."} {
+		require.True(t, strings.Contains(string(report), want), want)
+	}
 }
 
 // Goal: faults can be chosen, added, and read from a file; what happened is in the report, and the replay
@@ -178,11 +201,11 @@ func TestOut(t *testing.T) {
 		require.NoError(t, err)
 		require.Positive(t, info.Size(), e.Name())
 	}
-	for _, name := range []string{"trace.jsonl", "history.jsonl", "result.json"} {
+	for _, name := range []string{"trace.jsonl", "history.jsonl", "trail.jsonl", "result.json", "report.html"} {
 		require.Contains(t, names, name)
 	}
-	require.Len(t, names, 3+6, "three figures, as PNG and SVG: %q", names)
-	for _, name := range []string{"trace.jsonl", "history.jsonl"} {
+	require.Len(t, names, 5+6, "three figures, as PNG and SVG: %q", names)
+	for _, name := range []string{"trace.jsonl", "history.jsonl", "trail.jsonl"} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		require.NoError(t, err)
 		for line := range strings.Lines(string(data)) {

@@ -50,7 +50,7 @@ func exploreCommand() *cobra.Command {
 	f.IntVarP(&o.workers, "jobs", "j", 2, "in how many processes `N` to run them")
 	f.BoolVar(&o.all, "all", false, "run all seeds and count the failures, rather than stop at the first")
 	f.DurationVar(&o.limit, "limit", time.Minute, "wall time after which a run is killed")
-	f.StringVar(&o.out, "out", ".", "write the first failure's capsule into `DIR`")
+	f.StringVar(&o.out, "out", ".", "write the first failure's capsule, and a folder with the report on it, into `DIR`")
 	f.BoolVar(&o.json, "json", false, "print the result as one JSON object")
 	f.BoolVar(&o.quiet, "quiet", false, "print only failures")
 	return cmd
@@ -220,7 +220,7 @@ func (e *exploration) count(capsule *scenarios.Capsule, out *outcome) bool {
 func (o *exploreOptions) confirm(f *failure) error {
 	w := &worker{limit: o.limit}
 	defer w.stop()
-	out, err := w.run(job{Capsule: f.capsule, Keep: true})
+	out, err := w.run(job{Capsule: f.capsule, Keep: true, Dir: o.base(f), Replay: "go run ./cmd/twohop " + f.capsule.Command()})
 	if err != nil {
 		return err
 	}
@@ -233,11 +233,16 @@ func (o *exploreOptions) confirm(f *failure) error {
 	return nil
 }
 
+// base is the path that the files of a failure begin with: its capsule's, and the folder of the rest.
+func (o *exploreOptions) base(f *failure) string {
+	return filepath.Join(o.out, fmt.Sprintf("%s-%d", o.name, f.Seed))
+}
+
 // conclude writes and prints what came of it.
 func (o *exploreOptions) conclude(e *exploration, stdout, stderr io.Writer) error {
 	if len(e.Failures) > 0 {
 		f := &e.Failures[0]
-		e.Capsule = filepath.Join(o.out, fmt.Sprintf("%s-%d.capsule.json", e.Scenario, f.Seed))
+		e.Capsule = o.base(f) + ".capsule.json"
 		if err := writeCapsule(e.Capsule, f.capsule); err != nil {
 			return fmt.Errorf("--out: %w", err)
 		}

@@ -37,7 +37,8 @@ func TestExploreShrinkReplay(t *testing.T) {
 	require.Equal(t, 1, status, stderr)
 	require.Contains(t, stdout, "NoDuplicate")
 	require.Contains(t, stdout, "to reduce it: go run ./cmd/twohop shrink ")
-	require.Contains(t, stderr, "last 20 steps:")
+	require.Regexp(t, `last \d+ steps of client-`, stderr)
+	require.Regexp(t, `files: .*chat-\d+/report.html · `, stderr)
 	require.Contains(t, stderr, "--faults none --fault ")
 
 	found, err := filepath.Glob(filepath.Join(dir, "chat-*.capsule.json"))
@@ -48,14 +49,17 @@ func TestExploreShrinkReplay(t *testing.T) {
 	require.Zero(t, status, stderr)
 	require.Contains(t, stdout, "NoDuplicate: ")
 	require.Contains(t, stdout, "--set clients=1 ")
+	require.Contains(t, stderr, "files: "+filepath.Join(dir, "least", "report.html"))
+	require.Contains(t, stderr, "replay: go run ./cmd/twohop replay "+least)
 	c, err := readCapsule(least)
 	require.NoError(t, err)
 	require.LessOrEqual(t, len(*c.Faults), 1, "one disconnection is enough")
 
-	status, stdout, stderr = run(t, "replay", least)
+	status, stdout, stderr = run(t, "replay", least, "--out", filepath.Join(dir, "again"))
 	require.Equal(t, 1, status)
 	require.Contains(t, stdout, "the same in 2 runs")
 	require.Contains(t, stderr, "NoDuplicate: "+c.Detail, "the same violation")
+	require.Contains(t, stderr, "files: "+filepath.Join(dir, "again", "report.html"))
 	status, _, stderr = run(t, strings.Fields("run chat --quiet "+strings.SplitN(unquote(c.Command()), " ", 3)[2])...)
 	require.Equal(t, 1, status, "the command line is the same run: %s", stderr)
 }

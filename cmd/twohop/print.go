@@ -12,14 +12,7 @@ import (
 // printReport prints a run's report for people.
 func printReport(out io.Writer, r *scenarios.Report, files []string) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	title := fmt.Sprintf("%s · seed %d", r.Scenario, r.Seed)
-	if r.Mutant != "" {
-		title += " · mutant " + r.Mutant
-	}
-	if r.Partial {
-		title += " · PARTIAL: interrupted"
-	}
-	fmt.Fprintf(w, "%s\n\nPROPERTY\tVERDICT\tDETAIL\n", title)
+	fmt.Fprintf(w, "%s\n\nPROPERTY\tVERDICT\tDETAIL\n", r.Title())
 	for _, v := range r.Verdicts {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", v.Property, v.Outcome, v.Detail)
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/twohop/twohop/model"
-	"github.com/twohop/twohop/plots"
 	"github.com/twohop/twohop/scenarios"
 	"github.com/twohop/twohop/sim"
 )
@@ -117,11 +116,11 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 		files = append(files, o.pcap)
 	}
 	if o.out != "" {
-		written, err := o.write(report, res)
+		written, err := o.write(s, report, files)
 		if err != nil {
 			return err
 		}
-		files = append(files, written...)
+		files = append(written, files...)
 	}
 	switch {
 	case o.json:
@@ -134,10 +133,16 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 	}
 	outcome := report.Outcome()
 	if outcome != model.Ok {
+		if o.out == "" {
+			files = append(files, noFiles)
+		}
 		o.explain(stderr, s, report, files)
 	}
 	return exitFor(outcome)
 }
+
+// noFiles stands among a failure's files if they were not asked for.
+const noFiles = "the rest with --out DIR: report.html, trace.jsonl, …"
 
 // explain says what failed, and how to see it again.
 func (o *runOptions) explain(stderr io.Writer, s scenarios.Scenario, report *scenarios.Report, files []string) {
@@ -250,32 +255,20 @@ func (o *runOptions) createCapture() (*os.File, error) {
 }
 
 // write writes everything about the run into the output folder, and returns the files' names.
-func (o *runOptions) write(report *scenarios.Report, res *sim.Result) ([]string, error) {
-	files, err := res.WriteFiles(o.out)
+func (o *runOptions) write(s scenarios.Scenario, report *scenarios.Report, more []string) ([]string, error) {
+	files, err := report.Write(o.out, o.replay(s), more...)
 	if err != nil {
-		return files, fmt.Errorf("--out: %w", err)
+		return nil, fmt.Errorf("--out: %w", err)
 	}
 	result := filepath.Join(o.out, "result.json")
 	f, err := os.Create(result)
 	if err != nil {
-		return files, fmt.Errorf("--out: %w", err)
+		return nil, fmt.Errorf("--out: %w", err)
 	}
 	if err := errors.Join(writeJSON(f, report), f.Close()); err != nil {
-		return files, fmt.Errorf("--out: %w", err)
+		return nil, fmt.Errorf("--out: %w", err)
 	}
-	files = append(files, result)
-	for _, p := range report.Parts {
-		written, err := p.Result().WriteFiles(filepath.Join(o.out, p.Scenario))
-		if err != nil {
-			return files, fmt.Errorf("--out: %w", err)
-		}
-		files = append(files, written...)
-	}
-	figures, err := plots.WriteAll(o.out, res.History, report.Figures()...)
-	if err != nil {
-		return files, fmt.Errorf("--out: %w", err)
-	}
-	return append(files, figures...), nil
+	return append(files, result), nil
 }
 
 // interruptions returns a channel that is closed at the first Ctrl-C; at the second the program ends

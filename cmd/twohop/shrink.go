@@ -69,7 +69,7 @@ func (o *shrinkOptions) shrink(name string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("--time %v --limit %v: want more than 0", o.time, o.limit)
 	}
 	if o.out == "" {
-		o.out = strings.TrimSuffix(strings.TrimSuffix(name, ".json"), ".capsule") + ".min.capsule.json"
+		o.out = capsuleBase(name) + ".min.capsule.json"
 	}
 	w := &worker{limit: o.limit}
 	defer w.stop()
@@ -124,13 +124,34 @@ func (o *shrinkOptions) shrink(name string, stdout, stderr io.Writer) error {
 		_, err = fmt.Fprintln(stdout, o.out)
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "%s\n  %s\nafter %d runs: %s\nto see it: go run ./cmd/twohop replay %s\n",
-		least.Command(), least.Property+": "+least.Detail, runs, o.out, scenarios.ShellQuote(o.out))
+	shown, err := w.run(job{Capsule: least, Keep: true, Dir: capsuleBase(o.out), Replay: replayLine(o.out)})
+	if err != nil {
+		return err
+	}
+	if shown.Banner != "" {
+		fmt.Fprintf(stderr, "%s\n", shown.Banner)
+	}
+	_, err = fmt.Fprintf(stdout, "%s\n  %s\nafter %d runs: %s\nto see it: %s\n",
+		least.Command(), least.Property+": "+least.Detail, runs, o.out, replayLine(o.out))
 	return err
+}
+
+// capsuleBase is a capsule's path without its ending: that of the folder with what there is to see of its run.
+func capsuleBase(name string) string {
+	base := strings.TrimSuffix(strings.TrimSuffix(name, ".json"), ".capsule")
+	if base == name {
+		base += ".run"
+	}
+	return base
+}
+
+func replayLine(capsule string) string {
+	return "go run ./cmd/twohop replay " + scenarios.ShellQuote(capsule)
 }
 
 func replayCommand(t *testing.T) *cobra.Command {
 	var asJSON bool
+	var dir string
 	cmd := &cobra.Command{
 		Use:   "replay FILE",
 		Short: "Make the run of a capsule again",
@@ -140,9 +161,18 @@ func replayCommand(t *testing.T) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := checkWritable(dir); err != nil {
+				return err
+			}
 			report, res, err := c.Run(t, sim.Config{Repeat: 2})
 			if err != nil {
 				return err
+			}
+			replay, files := replayLine(args[0]), []string{noFiles}
+			if dir != "" {
+				if files, err = report.Write(dir, replay); err != nil {
+					return fmt.Errorf("--out: %w", err)
+				}
 			}
 			if asJSON {
 				err = writeJSON(cmd.OutOrStdout(), report)
@@ -152,10 +182,11 @@ func replayCommand(t *testing.T) *cobra.Command {
 			if err != nil || report.Outcome() == model.Ok {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", res.Banner(nil, "go run ./cmd/twohop "+c.Command()))
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", res.Banner(files, replay))
 			return exitFor(report.Outcome())
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as one JSON object")
+	cmd.Flags().StringVar(&dir, "out", "", "write trace, history, figures and a report into `DIR`")
 	return cmd
 }

@@ -25,8 +25,11 @@ const workerName = "worker"
 // job is a run that a worker is to make.
 type job struct {
 	Capsule *scenarios.Capsule
-	// Keep says that the failure's steps are wanted, which takes memory and time.
-	Keep bool
+	// Keep says that the failure's steps are wanted, which takes memory and time. Then Dir is where they, and
+	// the report on it, go, and Replay is the line that makes the run again.
+	Keep   bool
+	Dir    string `json:",omitempty"`
+	Replay string `json:",omitempty"`
 }
 
 // outcome is what came of a job.
@@ -86,7 +89,11 @@ func work(t *testing.T, j job) (*outcome, error) {
 	}
 	o := &outcome{Report: report, Result: report.Outcome()}
 	if j.Keep && o.Result != model.Ok {
-		o.Banner = res.Banner(nil, "go run ./cmd/twohop "+j.Capsule.Command())
+		files, err := report.Write(j.Dir, j.Replay)
+		if err != nil {
+			return nil, err
+		}
+		o.Banner = res.Banner(files, j.Replay)
 	}
 	return o, nil
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -51,6 +52,15 @@ type Config struct {
 	// Presence, unless nil, has the server know who is in each room. It needs a Name, which no other server
 	// of the same hop 2 has, and a Guard that authenticates.
 	Presence *Presence
+
+	// Observe, unless nil, gets what passes through the server: [model.Append] when hop 2 has taken a
+	// publisher's message, [model.Receive] for what a room gets from hop 2, and [model.Copy] for what is
+	// handed to a client's transport, whose Peer is as Who says. It is called by many goroutines, and must not
+	// block.
+	Observe func(model.Event)
+	// Who names the client of a subscription in what Observe gets, by the context of its request. nil means
+	// [hop1.Remote].
+	Who func(context.Context) string
 }
 
 // validate checks the configuration and fills in defaults. The fields that are hop 1's are checked
@@ -64,6 +74,9 @@ func (c *Config) validate() error {
 	}
 	if c.Slow == "" {
 		c.Slow = Disconnect
+	}
+	if c.Who == nil {
+		c.Who = hop1.Remote
 	}
 	if (c.Slow == Conflate) != (c.Key != nil) {
 		return fieldError("Key", map[bool]string{true: "nil", false: "a function"}[c.Key == nil],

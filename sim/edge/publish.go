@@ -32,7 +32,7 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.PublishTimeout)
 	defer cancel()
-	at, err := s.cfg.Strategy.Publish(ctx, m)
+	at, err := s.publish(ctx, m)
 	switch {
 	case err == nil:
 		w.Header().Set("Content-Type", "application/json")
@@ -47,6 +47,16 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// publish puts a message into the log.
+func (s *Server) publish(ctx context.Context, m model.Message) (model.Cursor, error) {
+	at, err := s.cfg.Strategy.Publish(ctx, m)
+	if err == nil {
+		m.Seq = at.Seq
+		s.observe(model.Append, m.Room, at.Epoch, "", []model.Message{m})
+	}
+	return at, err
+}
+
 // publishOver publishes for a client that is connected.
 func (s *Server) publishOver(ctx context.Context, m model.Message) (model.Cursor, error) {
 	if err := s.checkRoom(m.Room); err != nil {
@@ -58,7 +68,7 @@ func (s *Server) publishOver(ctx context.Context, m model.Message) (model.Cursor
 	defer s.tasks.Done()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.PublishTimeout)
 	defer cancel()
-	at, err := s.cfg.Strategy.Publish(ctx, m)
+	at, err := s.publish(ctx, m)
 	if errors.Is(err, hop2.ErrInvalid) {
 		err = fmt.Errorf("%w: %w", hop1.ErrRejected, err)
 	}

@@ -87,6 +87,7 @@ func (rm *room) follow() error {
 			rm.restart(b.Gap.To, rm.lookUp(b.Gap.To), b.Gap.Why)
 			continue
 		}
+		rm.srv.observe(model.Receive, rm.name, b.Cursor.Epoch, "", b.Messages)
 		rm.mu.Lock()
 		rm.now.append(b.Messages)
 		rm.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 // subscription is one client's place in a room: a position on a stretch. It is a [hop1.Subscription].
 type subscription struct {
 	rm     *room
+	who    string // in what Observe gets
 	start  hop1.Start
 	closed chan struct{}
 	once   sync.Once
@@ -42,7 +43,7 @@ func (s *Server) Open(ctx context.Context, name string, from model.Cursor) (hop1
 	defer cancel()
 	defer context.AfterFunc(s.alive, cancel)()
 	member := hop1.Identity(ctx)
-	sub := &subscription{rm: rm, closed: make(chan struct{}), leave: func() {}}
+	sub := &subscription{rm: rm, who: s.cfg.Who(ctx), closed: make(chan struct{}), leave: func() {}}
 	if err := sub.open(ctx, from); err != nil {
 		sub.Close()
 		if s.alive.Err() != nil {
@@ -168,6 +169,7 @@ func (sub *subscription) replay(ctx context.Context, up upstream, start hop1.Sta
 		if b.Gap != nil {
 			return errMoved
 		}
+		sub.rm.srv.observe(model.Receive, sub.rm.name, b.Cursor.Epoch, "", b.Messages)
 		backlog = append(backlog, b.Messages...)
 		at = b.Cursor
 	}
@@ -212,6 +214,7 @@ func (sub *subscription) Next(ctx context.Context) (hop1.Batch, error) {
 		}
 		b, changed, err := sub.take()
 		if changed == nil {
+			srv.observe(model.Copy, sub.rm.name, sub.on.epoch, sub.who, b.Messages)
 			return b, err
 		}
 		select {

@@ -173,7 +173,7 @@ func (s *server) handle(t transport, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	r = r.WithContext(s.takeTurn(r.Context()))
+	r = r.WithContext(withRemote(s.takeTurn(r.Context()), r))
 	sub, err := s.open(r.Context(), room, asked.Cursor)
 	if err != nil {
 		s.refuse(r.Context(), w, err)
