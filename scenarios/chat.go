@@ -39,6 +39,9 @@ type Chat struct {
 	// Relays is how many relays stand between the source and the edges, which go to them in turn; 0 means that
 	// edges go to the source.
 	Relays int
+	// Aggregate is for how long edges gather a room's messages before they send them as one batch; 0 means
+	// not at all.
+	Aggregate time.Duration
 	// Latency, Jitter and Loss are those of the links between the balancer and whoever is outside the
 	// data centre, one way.
 	Latency, Jitter time.Duration
@@ -90,6 +93,7 @@ func (c *Chat) Params() []Param {
 		{"idle", "silence after which the balancer forgets a connection, or cuts a request; 0s is never", durationValue{&c.Idle, 0, time.Hour}},
 		{"hop2", "what carries messages to the edges", choiceValue{&c.Hop2, strategies()}},
 		{"relays", "relays between the source and the edges; 0 is none", intValue{&c.Relays, 0, 50, "servers"}},
+		{"aggregate", "how long edges gather a room's messages into a batch; 0s is not at all", durationValue{&c.Aggregate, 0, time.Minute}},
 		{"latency", "one-way delay between clients and data centre", durationValue{&c.Latency, 0, 5 * time.Second}},
 		{"jitter", "how much that delay varies, each way; at most latency", durationValue{&c.Jitter, 0, 5 * time.Second}},
 		{"loss", "packets lost there, each way", floatValue{&c.Loss, 0, 0.5, "probability"}},
@@ -218,7 +222,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	backends := make([]string, c.Edges)
 	for i := range backends {
 		name := fmt.Sprintf("edge-%d", i+1)
-		w.Node(name, endpoint(sys.source.of(i)))
+		w.Node(name, endpointWith(sys.source.of(i), edge.Config{Aggregate: c.Aggregate}))
 		backends[i] = name + ":80"
 	}
 	if c.Balancer == "l7" {

@@ -54,6 +54,38 @@ func TestChatVariants(t *testing.T) {
 	}
 }
 
+// Goal: edges that gather messages for 50 ms lose nothing by it; clients wait for what the closed form says, and are
+// sent fewer packets and bytes.
+// Method: the same busy room without and with it, with no jitter and no loss, before any edge crashes.
+func TestChatAggregates(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	run := func(aggregate string) (mean time.Duration, m *scenarios.Metrics) {
+		c := smallChat()
+		c.Rooms, c.Rate, c.Jitter, c.Loss, c.Transport = 1, 20, 0, 0, "ws"
+		require.NoError(t, scenarios.Set(c, "aggregate", aggregate))
+		require.NoError(t, c.Validate())
+		report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 3})
+		require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+		n := 0
+		for _, l := range model.Latencies(res.History) {
+			if l.Delivered < 3*time.Second { // the edge crashes then
+				mean += l.Value()
+				n++
+			}
+		}
+		return mean / time.Duration(n), report.Metrics["ws"]
+	}
+	single, before := run("0s")
+	batched, after := run("50ms")
+	want := model.Aggregation{Interval: 50 * time.Millisecond, Rate: 3 * 20}
+	require.InDelta(t, want.MeanWait().Seconds(), (batched - single).Seconds(), 0.004)
+	require.Less(t, float64(after.Packets), 0.75*float64(before.Packets))
+	require.Less(t, after.BytesPerMessage, before.BytesPerMessage-20)
+	require.ErrorContains(t, scenarios.Set(scenarios.NewChat(), "aggregate", "1h"), "aggregate")
+}
+
 // Goal: each mutant is caught, by the property that it is meant for, in every one of some seeds.
 func TestChatMutants(t *testing.T) {
 	for _, m := range scenarios.NewChat().Mutants() {

@@ -14,6 +14,8 @@
 // (see [hop1.Start]). Where hop 2 keeps no log, a stamp of the edge's own takes its place, which proves nothing to
 // another edge: a client that moves before the next message is told of a discontinuity.
 //
+// With [Config].Aggregate a room passes on messages by intervals, as batches.
+//
 // With [Presence] an edge knows who is in each room, at whichever edge: edges tell each other over hop 2, and
 // believe each other for a lease, so that whoever was at an edge that crashed is gone within a bound.
 //

@@ -15,10 +15,12 @@ import (
 // latency it is nothing.
 const gatherFor = time.Microsecond
 
-// instants reads a subscription to hop 2 so that messages which come together are one batch.
+// instants reads a subscription to hop 2 so that messages which come together are one batch, and those that come
+// in an interval from the first on, if there is one: see [Config].Aggregate.
 type instants struct {
-	up   hop2.Subscription
-	most int // messages in a batch from which on nothing is added to it
+	up       hop2.Subscription
+	interval time.Duration // 0 for none
+	most     int           // messages in a batch from which on nothing is added to it
 
 	// What ended the gathering of a batch, for the next call.
 	held    bool
@@ -36,7 +38,7 @@ func (r *instants) next(ctx context.Context) (hop2.Batch, error) {
 	if err != nil || b.Gap != nil {
 		return b, err
 	}
-	quiet, cancel := context.WithTimeout(ctx, gatherFor)
+	quiet, cancel := context.WithTimeout(ctx, max(gatherFor, r.interval))
 	defer cancel()
 	for len(b.Messages) < r.most {
 		more, err := r.up.Next(quiet)
@@ -52,6 +54,6 @@ func (r *instants) next(ctx context.Context) (hop2.Batch, error) {
 			return b, nil
 		}
 	}
-	<-quiet.Done() // so that clients can take this batch before the next one, which may be there already
+	_ = pause(ctx, gatherFor) // so that clients can take this batch before the next one, which may be there already
 	return b, nil
 }

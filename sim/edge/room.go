@@ -77,7 +77,7 @@ func (rm *room) follow() error {
 	if start := up.Start(); start.Cursor != rm.position() {
 		rm.restart(start.Cursor, rm.lookUp(start.Cursor), start.Gap)
 	}
-	upstream := instants{up: up, most: max(rm.srv.cfg.QueueLimit/2, 1)}
+	upstream := instants{up: up, interval: rm.srv.cfg.Aggregate, most: max(rm.srv.cfg.QueueLimit/2, 1)}
 	for {
 		b, err := upstream.next(rm.ctx)
 		if err != nil {

@@ -108,6 +108,7 @@ func TestHoldCut(t *testing.T) {
 			s.join(t, "longpoll", nil)
 			gone := s.rec.await(t, model.Disconnected, 1)
 			require.Equal(t, ErrHoldCut.Error()+" (of 25s, noticed after 10s; an idle time-out on the way, if this goes on): refused with 504: upstream timed out", gone[0].Note)
+			synctest.Wait() // Run knows, too
 			require.ErrorIs(t, s.stop(), ErrHoldCut)
 		})
 	})
