@@ -233,19 +233,12 @@ func (n *Network) sleepUntil(at time.Duration) {
 	if at <= n.clock {
 		return
 	}
-	if n.timer == nil {
-		n.timer = time.NewTimer(at - n.clock)
-	} else {
-		n.timer.Reset(at - n.clock)
-	}
+	n.setTimer(at - n.clock)
 	n.mu.Unlock()
 	select {
 	case <-n.timer.C:
 	case <-n.kick:
-		// The runtime keeps a stopped timer in its heap, and to set it anew has it look through the whole of
-		// that, which has every timer of the bubble.
-		n.timer.Stop()
-		n.timer = nil
+		n.stopTimer()
 	}
 	n.mu.Lock()
 }

@@ -391,3 +391,19 @@ func (h *Host) pipeTo(to *Host) *pipe {
 	}
 	return p
 }
+
+// setTimer sets the loop's timer.
+func (n *Network) setTimer(d time.Duration) {
+	if n.timer == nil {
+		n.timer = time.NewTimer(d)
+		return
+	}
+	n.timer.Reset(d)
+}
+
+// stopTimer stops the loop's timer, for good: the runtime keeps a stopped timer in its heap, and to set it anew
+// would have it look through all of that, which has every timer of the bubble. Another one costs less.
+func (n *Network) stopTimer() {
+	n.timer.Stop()
+	n.timer = nil
+}

@@ -194,8 +194,9 @@ func (c *Celebrity) form(clients int) model.Fanout {
 	return model.Fanout{Branch: c.Branch, Leaves: clients, Hop: c.Latency, PerCopy: c.perCopy()}
 }
 
-// When things happen: clients connect from connectFrom on, within connecting, and the first update is
-// published when all that has settled.
+// When things happen: clients connect from connectFrom on, within connecting, the first update is published when
+// all that has settled, and after spread the clients leave, within as long as they came: all at one instant
+// would be a great deal of work without progress.
 const connectFrom = time.Second
 
 func (c *Celebrity) connecting() time.Duration {
@@ -211,10 +212,13 @@ func (c *Celebrity) spacing() time.Duration {
 	return time.Second + 10*c.Latency + c.form(c.Clients).Naive()*3/2
 }
 
-// Length implements [Scenario].
-func (c *Celebrity) Length() time.Duration {
+// spread is when the last update has got around.
+func (c *Celebrity) spread() time.Duration {
 	return c.settled() + time.Duration(c.Updates)*c.spacing()
 }
+
+// Length implements [Scenario].
+func (c *Celebrity) Length() time.Duration { return c.spread() + c.connecting() }
 
 // Run implements [Scenario].
 func (c *Celebrity) Run(w *sim.World) error {
@@ -223,19 +227,16 @@ func (c *Celebrity) Run(w *sim.World) error {
 	for _, sys := range c.systems {
 		sys.before = sys.sent(w)
 	}
-	w.RunFor(c.Length() - w.Now())
-	for waited := time.Duration(0); waited < settleLimit && !c.caughtUp() && !w.Interrupted(); waited += time.Second {
-		w.RunFor(time.Second)
-	}
+	w.RunFor(c.spread() - w.Now())
 	for _, sys := range c.systems {
 		sys.after = sys.sent(w)
+		if !sys.caughtUp(sys.clients) && !w.Interrupted() {
+			w.Failf("celebrity: %s: not all of %d clients have connected and got everything by %v", sys.design, sys.clients, w.Now())
+		}
 	}
+	w.RunFor(c.Length() - w.Now())
 	w.Check(c.Properties()...)
 	return nil
-}
-
-func (c *Celebrity) caughtUp() bool {
-	return !slices.ContainsFunc(c.systems, func(sys *celebritySystem) bool { return !sys.caughtUp(sys.clients) })
 }
 
 // build adds the systems to a world.

@@ -185,10 +185,14 @@ func (sys *celebritySystem) follow(ctx context.Context, n *sim.Node, at string) 
 	if err != nil {
 		return err
 	}
-	// People don't open their apps at once.
-	if waitUntil(ctx, n, connectFrom+time.Duration(luck.Int64N(int64(sys.c.connecting())))) {
-		_ = client.Run(ctx) // returns when ctx ends, and says so
+	// People don't open their apps at once, nor close them.
+	within := int64(sys.c.connecting())
+	if !waitUntil(ctx, n, connectFrom+time.Duration(luck.Int64N(within))) {
+		return nil
 	}
+	ctx, leave := context.WithTimeout(ctx, sys.c.spread()-n.Now()+time.Duration(luck.Int64N(within)))
+	defer leave()
+	_ = client.Run(ctx) // returns when ctx ends, and says so
 	return nil
 }
 
