@@ -4,8 +4,9 @@
 // that listens, dials and records what it sees. A [Fault] is a value, such as Crash("edge-1"), that a
 // [Schedule] inflicts on the world; schedules print, parse ([ParseSchedule]), are drawn from [Hazard]s and
 // shrink. What came of it is in the [Result]: the trace (what the world did, step by step), the history (what
-// the programs recorded), the verdicts of the properties, and the [Usage] of each host: bytes, connections,
-// requests.
+// the programs recorded), the trail (how far messages came, as nodes on their way saw it), the verdicts of the
+// properties, and the [Usage] of each host: bytes, connections, requests. Of a failure, [Result.Banner] and
+// [Result.WriteReport] say why, by package explain.
 //
 // Start with [Test] in a test of your own. [Explore] searches seeds and faults for a failure; [Run] reports
 // instead of failing, for sweeps.

@@ -52,7 +52,7 @@ func Explore(t *testing.T, s Search, f func(w *World)) {
 			res = r
 		}
 		replay := fmt.Sprintf("go test %s -run '^%s$' -sim.seed=%d", callerPackage(), t.Name(), seed)
-		t.Errorf("seed %d fails; the faults it takes: %s\n%s", seed, orNone(least), res.Banner(nil, replay))
+		t.Errorf("seed %d fails; the faults it takes: %s\n%s", seed, orNone(least), res.Banner(res.keep(t, replay), replay))
 		return
 	}
 }

@@ -35,20 +35,26 @@ func Test(t *testing.T, f func(w *World)) {
 		return
 	}
 	replay := fmt.Sprintf("go test %s -run '^%s$' -sim.seed=%d", callerPackage(), t.Name(), res.Seed)
-	var files []string
-	if *outFlag != "" {
-		dir := filepath.Join(*outFlag, strings.ReplaceAll(t.Name(), "/", "_"))
-		var err error
-		if files, err = res.WriteFiles(dir); err == nil {
-			var more []string
-			more, err = res.WriteReport(dir, Report{Title: fmt.Sprintf("%s · seed %d", t.Name(), res.Seed), Replay: replay, Files: files})
-			files = append(files, more...)
-		}
-		if err != nil {
-			t.Errorf("keeping the run's files: %v", err)
-		}
+	t.Error(res.Banner(res.keep(t, replay), replay))
+}
+
+// keep writes the files of a failed run, if -sim.out says where, and gives what its banner says of them.
+func (r *Result) keep(t *testing.T, replay string) []string {
+	t.Helper()
+	if *outFlag == "" {
+		return []string{"with -sim.out DIR: report.html, trace.jsonl, …"}
 	}
-	t.Error(res.Banner(files, replay))
+	dir := filepath.Join(*outFlag, strings.ReplaceAll(t.Name(), "/", "_"))
+	files, err := r.WriteFiles(dir)
+	if err == nil {
+		var more []string
+		more, err = r.WriteReport(dir, Report{Title: fmt.Sprintf("%s · seed %d", t.Name(), r.Seed), Replay: replay, Files: files})
+		files = append(more, files...)
+	}
+	if err != nil {
+		t.Errorf("keeping the run's files: %v", err)
+	}
+	return files
 }
 
 // callerPackage is the import path of the package whose test has called Test.

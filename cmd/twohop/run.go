@@ -150,7 +150,11 @@ func (o *runOptions) explain(stderr io.Writer, s scenarios.Scenario, report *sce
 	for _, p := range report.Parts {
 		if p.Outcome() != model.Ok {
 			parts++
-			fmt.Fprintf(stderr, "part %s: %s\n", p.Scenario, p.Result().Banner(nil, o.replay(s)))
+			ofPart := []string{noFiles}
+			if o.out != "" {
+				ofPart = []string{filepath.Join(o.out, p.Scenario, "report.html")}
+			}
+			fmt.Fprintf(stderr, "part %s: %s\n", p.Scenario, p.Result().Banner(ofPart, o.replay(s)))
 		}
 	}
 	if res := report.Result(); parts == 0 || !res.Ok() {

@@ -182,7 +182,11 @@ func (b *builder) packets() {
 		hosts[s.Host], hosts[s.Peer] = true, true
 		it.text = fmt.Sprintf("%s gets %d B from %s", s.Host, s.Len, s.Peer)
 		if it.lost {
-			it.text, it.tone = fmt.Sprintf("a packet of %d B between %s and %s: %s", s.Len, s.Host, s.Peer, s.Kind), toneFault
+			what := "a packet without data"
+			if s.Len > 0 {
+				what = fmt.Sprintf("a packet of %d B", s.Len)
+			}
+			it.text, it.tone = fmt.Sprintf("%s between %s and %s: %s", what, s.Host, s.Peer, s.Kind), toneFault
 		} else {
 			it.from = b.sent(&s)
 		}

@@ -141,7 +141,6 @@ type walk struct {
 	others map[model.Kind]int // of the message, at clients that are not the one that matters
 
 	before   *model.Event            // the client's latest event before anything was known of the message
-	place    *model.Event            // the latest Connected of the client whose connection has not ended; nil if none
 	faults   map[string]*model.Event // in force
 	called   *model.Event            // the first call of publish
 	gaveUp   *model.Event            // the publisher's
