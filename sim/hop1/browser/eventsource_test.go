@@ -215,7 +215,7 @@ func TestEventSourceOfAnEdge(t *testing.T) {
 			id := fmt.Sprint(len(want) + 1)
 			at, err := strategy.Publish(t.Context(), model.Message{Room: "r", ID: id})
 			require.NoError(t, err)
-			want = append(want, at.String())
+			want = append(want, model.Bookmark{Cursor: at, Anchor: id}.String())
 		}
 		time.Sleep(time.Second)
 		for range 3 {
