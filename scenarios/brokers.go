@@ -248,6 +248,8 @@ func (b *Brokers) nearest(strategy string) string {
 
 func edgeName(i int) string { return fmt.Sprintf("edge-%d", i+1) }
 
+func publisherName(i int) string { return fmt.Sprintf("publisher-%d", i+1) }
+
 // BrokersSystem is Brokers that has been built in a world.
 type BrokersSystem struct {
 	brokers *Brokers
@@ -295,7 +297,7 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 		})
 	}
 	for i := range b.Publishers {
-		w.Node(fmt.Sprintf("publisher-%d", i+1), func(ctx context.Context, n *sim.Node) error {
+		w.Node(publisherName(i), func(ctx context.Context, n *sim.Node) error {
 			return sys.withStrategies(ctx, n, i, func(j *journal, name string, s hop2.Strategy) { sys.publish(ctx, j, name, s) })
 		})
 	}
