@@ -121,14 +121,11 @@ func (l *BrokerLoad) Run(w *sim.World) error {
 	b.Hop2, b.Fault, b.Edges, b.Rooms, b.Publishers = l.Hop2, faultNone, l.Edges, 1, 1
 	b.Body, b.Latency, b.Duration = l.Body, l.Latency, l.Length()*5/4
 	sys := b.Build(w)
-	rate := l.bitsPerSecond()
+	rate := l.Uplink
 	if l.mutant == mutantSlowCard {
 		rate *= 0.75
 	}
-	card := netsim.Bottleneck{Rate: int64(rate), Queue: max(1500, int(rate/8*l.Queue.Seconds()))}
-	if err := w.Net().SetUplink(sys.sources[l.Hop2].node, card); err != nil {
-		return err
-	}
+	limitCards(w, sys.sources[l.Hop2].nodes, rate, l.Queue)
 
 	l.sent = nil
 	each := float64(l.Edges) * (float64(l.Body)*4/3 + 150) // bytes that a message takes, to begin with
