@@ -33,6 +33,8 @@ type Brokers struct {
 	Body int
 	// Latency is the one-way delay between any two hosts.
 	Latency time.Duration
+	// Uplink is the rate of each broker's network card for what it sends, in Mbit/s; 0 is unlimited.
+	Uplink float64
 	// Outage is how long the fault lasts.
 	Outage time.Duration
 	// Duration is how long a run takes. The fault begins when a quarter of it has passed. Publishers pause
@@ -101,6 +103,7 @@ func (b *Brokers) Params() []Param {
 		{"rate", "messages published by each publisher, to each strategy", floatValue{&b.Rate, 0.1, 1000, "messages/s"}},
 		{"body", "size of a message's body", intValue{&b.Body, 0, 65536, "bytes"}},
 		{"latency", "one-way delay between hosts", durationValue{&b.Latency, 0, time.Second}},
+		{"uplink", "rate of each broker's network card; 0 is unlimited", floatValue{&b.Uplink, 0, 10000, "Mbit/s"}},
 		{"outage", "how long the fault lasts", durationValue{&b.Outage, 100 * time.Millisecond, time.Minute}},
 		{"duration", "virtual time", durationValue{&b.Duration, 10 * time.Second, time.Hour}},
 		{"storage", "where jetstream keeps its streams", choiceValue{&b.Storage, []string{"file", "memory"}}},
@@ -248,6 +251,8 @@ func (b *Brokers) nearest(strategy string) string {
 
 func edgeName(i int) string { return fmt.Sprintf("edge-%d", i+1) }
 
+func publisherName(i int) string { return fmt.Sprintf("publisher-%d", i+1) }
+
 // BrokersSystem is Brokers that has been built in a world.
 type BrokersSystem struct {
 	brokers *Brokers
@@ -263,6 +268,7 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 	for _, strategy := range b.strategies() {
 		s, err := addSource(w, strategy, b.hosts(strategy))
 		w.Fail(err)
+		limitCards(w, s.nodes, b.Uplink, cardDrain)
 		sys.sources[strategy] = addRelays(w, s, "relay-"+strategy, b.Relays)
 	}
 	scaled := make(chan struct{})
@@ -295,7 +301,7 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 		})
 	}
 	for i := range b.Publishers {
-		w.Node(fmt.Sprintf("publisher-%d", i+1), func(ctx context.Context, n *sim.Node) error {
+		w.Node(publisherName(i), func(ctx context.Context, n *sim.Node) error {
 			return sys.withStrategies(ctx, n, i, func(j *journal, name string, s hop2.Strategy) { sys.publish(ctx, j, name, s) })
 		})
 	}

@@ -93,6 +93,7 @@ var registry = []func() Scenario{
 	func() Scenario { return NewProxies() },
 	func() Scenario { return NewP2P() },
 	func() Scenario { return NewBrokers() },
+	func() Scenario { return NewBrokerLoad() },
 	func() Scenario { return NewScaling() },
 	func() Scenario { return NewCelebrity() },
 }
