@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +46,9 @@ type Brokers struct {
 	// Shards is how many hosts of Redis there are, for each of the strategies that use it, and Brokers how many
 	// Kafka has. The first of them is what fails.
 	Shards, Brokers int
+	// Group is how edges read from Kafka: "none", each all rooms, or "shared", as one consumer group, of which one
+	// edge at a time reads a room.
+	Group string
 
 	mutant string
 	used   map[string]netsim.Counters // by the source of each strategy, in the latest run
@@ -71,6 +75,15 @@ var brokerFaults = []string{
 	faultNone, faultRestart, faultPartition, faultCrash, faultRolling, faultSlow, faultScaleOut, faultScaleIn, faultMove, faultRelay,
 }
 
+// The ways to read from Kafka.
+const (
+	groupNone   = "none"
+	groupShared = "shared"
+)
+
+// groupReader is the client in whose name the edges of a group read: each room once, whichever edge does it.
+const groupReader = "edges"
+
 // slowInbox is how many messages of a room wait for an edge that is slow.
 const slowInbox = 8
 
@@ -79,7 +92,7 @@ func NewBrokers() *Brokers {
 	return &Brokers{
 		Hop2: AllStrategies, Fault: faultRestart, Edges: 3, Rooms: 4, Publishers: 2, Rate: 20, Body: 200,
 		Latency: 500 * time.Microsecond, Outage: 2 * time.Second, Duration: 20 * time.Second, Storage: "file",
-		Shards: 1, Brokers: 1,
+		Shards: 1, Brokers: 1, Group: groupNone,
 	}
 }
 
@@ -109,6 +122,7 @@ func (b *Brokers) Params() []Param {
 		{"storage", "where jetstream keeps its streams", choiceValue{&b.Storage, []string{"file", "memory"}}},
 		{"shards", "hosts of Redis, over which rooms are spread; the first fails", intValue{&b.Shards, 1, 16, "hosts"}},
 		{"brokers", "brokers of Kafka, which lead rooms in turn; the first fails", intValue{&b.Brokers, 1, 16, "brokers"}},
+		{"group", "whether edges read from Kafka as one consumer group, one edge a room, or each all", choiceValue{&b.Group, []string{groupNone, groupShared}}},
 	}
 }
 
@@ -142,6 +156,9 @@ func (b *Brokers) Validate() error {
 	}
 	if b.Fault == faultMove && (b.Hop2 != "kafka" || b.Brokers == 1) {
 		return fmt.Errorf("parameter fault: %s is not allowed with hop2 %s and %d brokers: want kafka and several", b.Fault, b.Hop2, b.Brokers)
+	}
+	if b.Group == groupShared && b.Relays > 0 {
+		return fmt.Errorf("parameter group: %s is not allowed with relays, which edges go to instead: set relays=0", b.Group)
 	}
 	if b.Fault == faultScaleIn && b.Edges == 1 {
 		return fmt.Errorf("parameter fault: %s is not allowed with 1 edge: want 2 or more", b.Fault)
@@ -233,6 +250,21 @@ func (b *Brokers) Run(w *sim.World) error {
 	return nil
 }
 
+// shared tells whether the edges read a strategy's rooms as one group.
+func (b *Brokers) shared(strategy string) bool { return b.Group == groupShared && strategy == "kafka" }
+
+// subscriptions is how many subscriptions there are to come, in all.
+func (b *Brokers) subscriptions() (n int) {
+	for _, strategy := range b.strategies() {
+		if b.shared(strategy) {
+			n += b.Rooms
+		} else {
+			n += b.Rooms * b.allEdges()
+		}
+	}
+	return n
+}
+
 // allEdges is how many edges there are in all, one that comes later included.
 func (b *Brokers) allEdges() int {
 	if b.Fault == faultScaleOut {
@@ -293,6 +325,10 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 						readers.Go(func() { sys.read(ctx, j, reader{client, strategyRoom(name, i)}, name, s) })
 					}
 				}
+				if b.shared(name) {
+					read(groupReader)
+					return
+				}
 				read(n.Name())
 				if b.Fault == faultScaleIn && i == 0 && waitUntil(ctx, n, b.Duration/4+takeOver) {
 					read(edgeName(b.Edges - 1))
@@ -326,7 +362,7 @@ func (sys *BrokersSystem) withStrategies(ctx context.Context, n *sim.Node, i int
 		if sys.isSlow(n) {
 			cfg.Inbox = slowInbox
 		}
-		s, err := from.open(n, cfg)
+		s, err := sys.open(n, from, name, cfg)
 		if err != nil {
 			return err
 		}
@@ -336,6 +372,14 @@ func (sys *BrokersSystem) withStrategies(ctx context.Context, n *sim.Node, i int
 		})
 	}
 	return nil
+}
+
+// open opens a node's end of a strategy.
+func (sys *BrokersSystem) open(n *sim.Node, from source, strategy string, cfg hop2.Config) (hop2.Strategy, error) {
+	if sys.brokers.shared(strategy) && strings.HasPrefix(n.Name(), "edge-") {
+		return hop2.NewKafkaGroup(hop2.KafkaGroupConfig{Config: cfg, Group: "edges", Member: n.Name()})
+	}
+	return from.open(n, cfg)
 }
 
 // isSlow tells whether the node is the edge that does not read while the fault lasts.
@@ -404,7 +448,15 @@ func (sys *BrokersSystem) read(ctx context.Context, j *journal, me reader, strat
 		if err != nil {
 			continue // only ctx's end ends it: the broker is ours, and says nothing that another attempt would not cure
 		}
-		start := sub.Start()
+		start, known := sub.Start(), model.Cursor{}
+		if sys.brokers.shared(strategy) {
+			// It took until the room was this edge's, and others have read it meanwhile. The group may not know how
+			// far; whoever reads in its name does.
+			from = sys.place(me)
+			if from.Epoch == start.Cursor.Epoch && from.Seq > start.Cursor.Seq && start.Gap == "" {
+				known, start.Cursor = from, from
+			}
+		}
 		resumed := !from.IsZero() && start.Cursor == from
 		observe(model.Connected, start.Cursor, func(e *model.Event) { e.Resumed = resumed })
 		if !from.IsZero() && !resumed {
@@ -415,6 +467,9 @@ func (sys *BrokersSystem) read(ctx context.Context, j *journal, me reader, strat
 				gap(b.Gap.To, b.Gap.Why)
 			}
 			for _, m := range b.Messages {
+				if b.Cursor.Epoch == known.Epoch && m.Seq <= known.Seq {
+					continue
+				}
 				observe(model.Deliver, model.Cursor{Epoch: b.Cursor.Epoch, Seq: m.Seq}, func(e *model.Event) { e.ID = m.ID })
 			}
 		})
@@ -443,6 +498,5 @@ func (sys *BrokersSystem) follow(ctx context.Context, n *sim.Node, sub hop2.Subs
 
 // CaughtUp reports whether every edge has reached the end of every room's log, as far as publishers know it.
 func (sys *BrokersSystem) CaughtUp() bool {
-	b := sys.brokers
-	return sys.caughtUp(b.allEdges() * b.Rooms * len(b.strategies()))
+	return sys.caughtUp(sys.brokers.subscriptions())
 }

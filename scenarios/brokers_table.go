@@ -93,7 +93,10 @@ func (b *Brokers) tally(h *model.History, strategy string) (t brokersTally) {
 			}
 		}
 	}
-	t.missing = b.allEdges()*b.Rooms - len(again)
+	t.missing = b.Rooms - len(again)
+	if !b.shared(strategy) {
+		t.missing = b.allEdges()*b.Rooms - len(again)
+	}
 	return t
 }
 

@@ -218,6 +218,7 @@ func TestKafkaBrokers(t *testing.T) {
 			report, res := scenarios.Execute(t, b, "", sim.Config{Seed: 5, Repeat: 2})
 			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
 			require.Zero(t, report.Discontinuities)
+			require.Equal(t, b.Edges*report.Published, report.Delivered-joined(fault, b.Edges, res.History), "some publishers never heard of their messages")
 			late := map[string]time.Duration{}
 			for _, l := range model.Latencies(res.History) {
 				late[l.Room] = max(late[l.Room], l.Value())
@@ -247,6 +248,51 @@ func TestKafkaBrokers(t *testing.T) {
 	b = smallBrokers("kafka", "scale-in")
 	b.Edges = 1
 	require.ErrorContains(t, b.Validate(), "fault: scale-in is not allowed with 1 edge: want 2 or more")
+}
+
+// Goal: edges that read from Kafka as one consumer group get every message, one of them, once, whichever edges come,
+// go or die, and whatever becomes of brokers.
+// Method: every fault, lasting longer than a member may be silent, with one broker and with three.
+func TestKafkaGroups(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	for _, brokers := range []string{"1", "3"} {
+		for _, fault := range []string{"broker-restart", "broker-partition", "edge-crash", "rolling-restart", "scale-out", "scale-in", "slow-edge"} {
+			if brokers == "3" && fault != "broker-restart" && fault != "broker-partition" {
+				continue
+			}
+			t.Run(fault+"/"+brokers, func(t *testing.T) {
+				b := smallBrokers("kafka", fault)
+				b.Rooms = 6
+				require.NoError(t, scenarios.Set(b, "group", "shared"))
+				require.NoError(t, scenarios.Set(b, "brokers", brokers))
+				report, res := scenarios.Execute(t, b, "", sim.Config{Seed: 5, Repeat: 2})
+				require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+				require.Zero(t, report.Discontinuities)
+				require.Equal(t, report.Published, report.Delivered)
+				moves := 0
+				for _, e := range res.History.Events {
+					if e.Kind == model.Connected {
+						moves++
+					}
+				}
+				if fault != "slow-edge" {
+					require.Greater(t, moves, b.Rooms, "no room has moved")
+				}
+			})
+		}
+	}
+}
+
+// joined is how many messages an edge got that came later.
+func joined(fault string, edges int, h *model.History) (n int) {
+	for _, e := range h.Events {
+		if e.Kind == model.Deliver && fault == "scale-out" && e.Node == fmt.Sprintf("edge-%d", edges+1) {
+			n++
+		}
+	}
+	return n
 }
 
 // hop2Node is what the host of a strategy's source is called.

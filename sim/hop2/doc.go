@@ -12,7 +12,8 @@
 //     store for the store.
 //   - redis-streams: a stream per room keeps history, Redis pub/sub carries live messages. See [Redis].
 //   - redis-pubsub: Redis pub/sub alone. What is missed is lost, and announced. See [Redis].
-//   - kafka: a partition per room, and rules by which its readers agree on IDs. See [Kafka].
+//   - kafka: a partition per room, and rules by which its readers agree on IDs. See [Kafka], [KafkaCluster] for
+//     several brokers, and [KafkaGroup] for servers that share the reading.
 //   - nats: core NATS, with a sequencer ([RunSequencer]). What is missed is lost, and announced. See [NATS].
 //   - jetstream: a stream of NATS JetStream per room. See [JetStream].
 //
@@ -55,7 +56,10 @@
 // Where the embedded brokers differ from real ones: miniredis has no persistence, so a [RedisStore] loses
 // nothing that was executed, as with appendfsync always. The embedded nats-server is shut down, not killed,
 // so its store has all that was acknowledged; the tests kill a real one (2.9, the embedded is 2.15) and find
-// the same. kfake is no Kafka: it has no replicas, and kafka has not been tried against a real cluster. Real
+// the same. kfake is no Kafka, and kafka has not been tried against a real cluster: it is one program with one log
+// of each partition, so that there are no replicas, none that lag, and no acknowledged message that an election
+// loses; it elects nobody ([KafkaCluster] does); it lists brokers that are away; its controller and the coordinators
+// of its groups do not move; it draws lots for the leader of a group of the classic protocol. Real
 // servers by default take messages of 1 MiB, which bodies of more than 750 kB exceed; the embedded ones take 2.
 // A sequencer outlives a real NATS server that it does not share a host with: then its restart is a gap, not
 // a new epoch.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -137,6 +139,11 @@ func (c *KafkaCluster) leave(broker int) {
 	}
 	c.topics = c.life.close()
 	c.life = nil
+	if c.dir != "" {
+		// Who was a member of what, kfake keeps, but nobody's rooms are ever free again of members who did not come
+		// back in time. A crash would not have kept it.
+		_ = os.Remove(filepath.Join(c.dir, "session_state.json")) // it need not be there
+	}
 }
 
 // kafkaRecord is the greatest size of a batch that the broker takes: that of the largest body in base64, and

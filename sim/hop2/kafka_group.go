@@ -24,10 +24,10 @@ var ErrMoved = errors.New("the room has moved to another member of the group")
 // member whose name, hashed with the room's, is the least of those that are there: so rooms are spread evenly, and
 // only those of a member that comes or goes move.
 //
-// A group remembers how far its room was read: what Next has given counts as read when it is called again. From
-// the zero cursor a subscription goes on there, or at the live end if nobody has read the room yet. The position is
-// kept a heartbeat later at most, and before the room moves, but not when a member dies: the next one then
-// delivers again what was read last. Whoever brings a cursor gets what comes after that.
+// A group remembers how far its room was read: what Next has given counts as read when it is called again. There a
+// subscription goes on, or, if nobody has read the room yet, from its cursor. The position is kept a heartbeat later
+// at most, and before the room moves, but not when a member dies: the next one then delivers again what was read
+// last.
 //
 // A member that has not heard of the group for a session's length reads no further, since by then another may.
 type KafkaGroup struct {
@@ -105,8 +105,8 @@ func (g *KafkaGroup) Publish(ctx context.Context, m model.Message) (model.Cursor
 	return g.kafka.Publish(ctx, m)
 }
 
-// Subscribe waits until the room is this member's, and gives its log from a cursor, or, from the zero cursor, from
-// where the group got to. A member subscribes to a room once at a time.
+// Subscribe waits until the room is this member's, and gives its log from where the group got to, or from a cursor
+// that is further on. A member subscribes to a room once at a time.
 func (g *KafkaGroup) Subscribe(ctx context.Context, room string, from model.Cursor) (Subscription, error) {
 	if err := checkRoom(room); err != nil {
 		return nil, fmt.Errorf("hop2 kafka: subscribe: %w", err)
@@ -130,9 +130,9 @@ func (g *KafkaGroup) subscribe(ctx context.Context, room string, from model.Curs
 		}
 		err = m.await(ctx, m.ready)
 		if err == nil {
-			at := from
-			if at.IsZero() {
-				at = m.committed
+			at := m.committed
+			if at.IsZero() || at.Epoch == from.Epoch && at.Seq < from.Seq {
+				at = from
 			}
 			err = log.agreeOn(ctx, at)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,7 @@ func (k *kafkaOnPipes) member(t *testing.T, name string) *KafkaGroup {
 
 // shared is what the members of a group read of each room, and who did.
 type shared struct {
+	mu     sync.Mutex
 	seqs   map[string][]uint64
 	gaps   int
 	reader map[string]string
@@ -40,21 +42,18 @@ func (s *shared) follow(ctx context.Context, t *testing.T, name string, g *Kafka
 					}
 					return
 				}
-				s.reader[room] = name // one at a time: in a bubble, and with what is asserted, nothing is torn
-				if sub.Start().Gap != "" {
-					s.gaps++
-				}
-				for {
-					b, err := sub.Next(ctx)
-					if err != nil {
-						break
-					}
-					if b.Gap != nil {
+				gap := sub.Start().Gap != ""
+				for b := (Batch{}); err == nil; b, err = sub.Next(ctx) {
+					s.mu.Lock()
+					s.reader[room] = name
+					if gap || b.Gap != nil {
 						s.gaps++
 					}
+					gap = false
 					for _, m := range b.Messages {
 						s.seqs[room] = append(s.seqs[room], m.Seq)
 					}
+					s.mu.Unlock()
 				}
 				sub.Unsubscribe()
 			}
@@ -62,18 +61,13 @@ func (s *shared) follow(ctx context.Context, t *testing.T, name string, g *Kafka
 	}
 }
 
-func (s *shared) owned() map[string]int {
-	count := map[string]int{}
-	for _, name := range s.reader {
-		count[name]++
-	}
-	return count
-}
-
 // Goal: members share the rooms; when one joins or leaves, others take over where it stopped, and every message is
 // read by one of them, once.
 // Method: one member, then two, then three; one is closed; all while messages are published.
 func TestKafkaGroup(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		k := newKafkaOnPipes(t, "", 1)
 		publisher := k.open(t, k.addrs[0])
@@ -94,11 +88,17 @@ func TestKafkaGroup(t *testing.T) {
 				}
 				time.Sleep(100 * time.Millisecond)
 			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			for _, room := range rooms {
 				require.Equal(t, simtest.UpTo(1, uint64(published)), s.seqs[room], room)
 			}
 			require.Zero(t, s.gaps)
-			return s.owned()
+			owned := map[string]int{}
+			for _, name := range s.reader {
+				owned[name]++
+			}
+			return owned
 		}
 		members := map[string]*KafkaGroup{}
 		join := func(name string) {
@@ -198,4 +198,29 @@ func TestKafkaGroupErrors(t *testing.T) {
 		_, err := NewKafkaGroup(cfg)
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// Goal: a broker that was away for longer than a session has forgotten the members, but not how far they read.
+func TestKafkaGroupRestart(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		k := newKafkaOnPipes(t, dir, 1)
+		publisher := k.open(t, k.addrs[0])
+		g := k.member(t, "a")
+		sub, err := g.Subscribe(within(t, patience), "r", model.Cursor{})
+		require.NoError(t, err)
+		at := publish(t, publisher, "r", 1, 3)
+		collect(t, sub, sub.Start().Cursor, at)
+		_, err = sub.Next(within(t, time.Second))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		k.stop(0)
+		time.Sleep(4 * time.Second)
+		k.start(t, 0)
+		_, err = sub.Next(within(t, time.Second))
+		require.ErrorIs(t, err, ErrMoved)
+		sub.Unsubscribe()
+		sub, err = g.Subscribe(within(t, patience), "r", model.Cursor{})
+		require.NoError(t, err)
+		require.Equal(t, Start{Cursor: at}, sub.Start())
+	})
 }

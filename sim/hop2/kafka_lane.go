@@ -208,7 +208,7 @@ func (l *kafkaLane) listen() {
 		}
 		failures++
 		if len(k.tail.DiscoveredBrokers()) > 1 { // another may lead by now
-			for _, rm := range rooms {
+			for _, rm := range k.roomsOf(l.leader) {
 				rm.lose()
 			}
 		}

@@ -1,7 +1,6 @@
 package hop2
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 
@@ -46,8 +45,10 @@ func (l *kafkaLoader) serve() {
 				lane, err = l.k.lane(leader)
 			}
 			if err == nil {
-				err = cmp.Or(failed[leader], l.load(rm, leader))
-				if unreachable(err) {
+				err = failed[leader]
+			}
+			if err == nil {
+				if err = l.load(rm, leader); unreachable(err) {
 					failed[leader] = err
 				}
 			}

@@ -127,7 +127,7 @@ func (g *KafkaGroup) poke() {
 	}
 }
 
-// groupDelay is how long what changed waits, so that all that changes at one instant is attended to in one order;
+// groupDelay is how long what changed, or is due, waits, so that all that changes at one instant is attended to in one order;
 // and no dial falls on one of the lanes'.
 const groupDelay = gatherFor + 23*time.Microsecond
 
@@ -144,9 +144,14 @@ func (g *KafkaGroup) run() {
 		}
 		select {
 		case <-g.wake:
-			g.kafka.pause(groupDelay)
 		case <-timer:
 		case <-g.ctx.Done():
+			continue
+		}
+		g.kafka.pause(groupDelay)
+		select { // what changed at the instant of the timer is attended to with it
+		case <-g.wake:
+		default:
 		}
 	}
 	g.mu.Lock()

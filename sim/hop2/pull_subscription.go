@@ -45,7 +45,7 @@ func (s *pullSubscription) Next(ctx context.Context) (Batch, error) {
 	t := time.NewTimer(time.Hour)
 	defer t.Stop()
 	for {
-		if err := s.ended(ctx); err != nil {
+		if err := subscriptionEnded(ctx, s.closed, s.p.ctx.Done()); err != nil {
 			return Batch{}, err
 		}
 		if b, ok := s.merge.pop(); ok {
@@ -70,20 +70,6 @@ func (s *pullSubscription) Next(ctx context.Context) (Batch, error) {
 		case <-s.p.ctx.Done():
 		case <-ctx.Done():
 		}
-	}
-}
-
-// ended gives the error that Next must fail with, if any.
-func (s *pullSubscription) ended(ctx context.Context) error {
-	select {
-	case <-s.closed:
-		return ErrClosed
-	case <-s.p.ctx.Done():
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	default:
-		return nil
 	}
 }
 
