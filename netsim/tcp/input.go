@@ -41,7 +41,9 @@ func (c *Conn) Input(now time.Duration, seg *Segment, out Output) {
 		return
 	}
 	c.sendData(now, out)
-	c.checkAck(now, out)
+	if seg.Len() > 0 { // what only acknowledges calls for no answer, and makes one that is owed no more urgent
+		c.checkAck(now, out)
+	}
 }
 
 // heard notes a sign of life.

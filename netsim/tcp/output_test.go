@@ -106,6 +106,25 @@ func TestPatient(t *testing.T) {
 	require.False(t, c.Patient(&Segment{Flags: ACK, Seq: c.rcvNxt(), NumSACK: 1}))
 }
 
+// The same holds while an acknowledgement is owed and all but due.
+func TestPatientWhileOwing(t *testing.T) {
+	k := connected(t, Config{}, Config{})
+	c := k.a.c
+	c.ack.quick, c.ack.ato = 0, 40
+	k.write(k.b, 100)
+	k.pass(60 * ms)
+	require.NotZero(t, c.ack.bits&ackOwed)
+	before := len(k.log[0])
+	k.at(c.ack.at-time.Millisecond, func() {
+		seg := &Segment{Flags: ACK, Seq: c.rcvNxt(), Ack: c.una, Window: 1000}
+		require.True(t, c.Patient(seg) && !c.MaySend())
+		k.a.input(seg)
+		require.Len(t, k.log[0], before, "it has made the end send")
+	})
+	k.pass(60 * ms)
+	require.Len(t, k.log[0], before+1, "the timer sends it")
+}
+
 // NeedsFlush says whether Flush would have anything to do.
 func TestNeedsFlush(t *testing.T) {
 	k := connected(t, Config{}, Config{})
