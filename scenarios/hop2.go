@@ -29,6 +29,8 @@ type source struct {
 	config func(n *sim.Node) hop2.Config
 	// open opens a node's end of the strategy with such a configuration.
 	open func(n *sim.Node, cfg hop2.Config) (joint, error)
+	// record, unless nil, enters in the history who owns which room, of those that it is told of.
+	record *ringRecord
 }
 
 // joint is a node's end of hop 2.
