@@ -64,6 +64,28 @@ func slowReader(t *testing.T, c *scenarios.Chat) {
 	c.SetFaults(faults)
 }
 
+// Goal: what a chat over the ring gives occasion to judge is judged: rooms that move, and the resources of
+// clients that were cut off in silence.
+func TestChatOverRing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a second")
+	}
+	c := smallChat()
+	c.Hop2, c.Edges, c.Rate, c.Duration = "ring", 3, 20, 20*time.Second
+	faults, err := sim.ParseSchedule("crash(edge-2)@5s for 5s; ipchange(client-*)@14s")
+	require.NoError(t, err)
+	c.SetFaults(faults)
+	report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 1, Repeat: 2})
+	require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+	judged := map[string]bool{}
+	for _, v := range report.Verdicts {
+		judged[v.Property] = true
+	}
+	for _, name := range []string{"NoZombie", "BoundedQueue", "DualDelivery", "MinimalMovement"} {
+		require.True(t, judged[name], name)
+	}
+}
+
 // Goal: an edge keeps no more for a slow reader than it declares.
 func TestChatSlowReader(t *testing.T) {
 	if testing.Short() {
