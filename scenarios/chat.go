@@ -254,6 +254,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 		}
 	}
 	sys.source = addRelays(w, from, "relay", c.Relays)
+	sys.watchSource(w, from)
 	backends := make([]string, c.Edges)
 	for i := range backends {
 		name := fmt.Sprintf("edge-%d", i+1)

@@ -27,6 +27,7 @@ type gauges struct {
 	mu      sync.Mutex
 	servers map[string]*edge.Server // by node, in its present life
 	deepest map[string]int          // of each node's queues, as recorded; in its present life
+	source  source
 
 	staying [2]context.Context // end when publishers, and when clients, are to leave
 	leave   [2]context.CancelFunc
@@ -45,6 +46,18 @@ func (g *gauges) begin(w *sim.World) {
 		g.staying[who], g.leave[who] = context.WithCancel(context.Background())
 	}
 	w.Every(gaugeEvery, func() { g.look(w) })
+}
+
+// watchSource adds the source, which holds nothing yet.
+func (g *gauges) watchSource(w *sim.World, s source) {
+	g.source = s
+	g.sourceLevel(w)
+}
+
+func (g *gauges) sourceLevel(w *sim.World) {
+	if g.source.held != nil {
+		w.Record(model.Event{Kind: model.Level, Node: g.source.node, Object: "subscriptions", Value: int64(g.source.held())})
+	}
 }
 
 // watch adds a node's server, for as long as the node's process lives. It records what that holds now.
@@ -132,6 +145,7 @@ func (g *gauges) levels(w *sim.World) {
 			w.Record(e)
 		}
 	}
+	g.sourceLevel(w)
 }
 
 // busy tells whether a server holds anything.
@@ -143,7 +157,7 @@ func (g *gauges) busy() bool {
 			return true
 		}
 	}
-	return false
+	return g.source.held != nil && g.source.held() > 0
 }
 
 // resourceProperties are those of what endpoint servers hold.

@@ -29,6 +29,8 @@ type source struct {
 	config func(n *sim.Node) hop2.Config
 	// open opens a node's end of the strategy with such a configuration.
 	open func(n *sim.Node, cfg hop2.Config) (joint, error)
+	// held, unless nil, tells how many subscriptions the source's broker holds.
+	held func() int
 	// record, unless nil, enters in the history who owns which room, of those that it is told of.
 	record *ringRecord
 }
@@ -157,7 +159,9 @@ func redisSource(w *sim.World, strategy, node string) source {
 		}
 		return hop2.ServeRedis(ctx, l, store)
 	})
-	return brokerAt(strategy, node, "6379")
+	at := brokerAt(strategy, node, "6379")
+	at.held = store.Subscriptions
+	return at
 }
 
 // shardsAt is a source that is brokers on one port of each of some nodes, which do not know each other.

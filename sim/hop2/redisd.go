@@ -34,6 +34,18 @@ func NewRedisStore() *RedisStore {
 	return &RedisStore{redis: m, outputLimit: 8 << 20}
 }
 
+// Subscriptions is how many subscriptions to channels the broker holds for its clients now; 0 while the store is
+// not served.
+func (s *RedisStore) Subscriptions() (n int) {
+	if !s.served.Load() {
+		return 0
+	}
+	for _, subscribers := range s.redis.PubSubNumSub(s.redis.PubSubChannels("")...) {
+		n += subscribers
+	}
+	return n
+}
+
 // ServeRedis is a Redis broker: it serves a store to the connections that l accepts, until ctx ends or
 // l fails. It then closes l and every connection, at once, as a crash does, and returns ctx's error or
 // l's when everything that it started has ended. A store is served by one broker at a time.
