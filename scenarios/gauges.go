@@ -124,7 +124,10 @@ func end(w *sim.World, settled func() bool, systems ...*gauges) {
 	for _, g := range systems {
 		g.leave[publishers]()
 	}
-	w.RunFor(time.Second)
+	now := w.Now()
+	if w.RunFor(time.Second); w.Now() == now {
+		return // the run has failed, or was interrupted
+	}
 	runUntil(w, settleLimit, settled)
 	for _, g := range systems {
 		g.leave[clients]()

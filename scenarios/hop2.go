@@ -122,6 +122,7 @@ func ringSource(w *sim.World, _ []string) source {
 func pullSource(w *sim.World, nodes []string) source {
 	node := nodes[0]
 	d := disk.New()
+	w.OnDiskLose(node, d.Lose)
 	w.Node(node, func(ctx context.Context, n *sim.Node) error {
 		boot(n, d)
 		logs, err := store.Open(store.Config{Disk: d, Rand: n.Rand("identity")})
@@ -152,6 +153,7 @@ func redisSources(strategy string) func(w *sim.World, nodes []string) source {
 // redisSource adds a Redis whose data survives its crash.
 func redisSource(w *sim.World, strategy, node string) source {
 	store := hop2.NewRedisStore()
+	w.OnDiskLose(node, store.Lose)
 	w.Node(node, func(ctx context.Context, n *sim.Node) error {
 		l, err := n.Listen("tcp", ":6379")
 		if err != nil {
@@ -190,6 +192,9 @@ func kafkaSource(w *sim.World, nodes []string) source {
 	}
 	cluster, err := hop2.NewKafkaCluster(w.T().TempDir(), addrs)
 	w.Fail(err)
+	if len(nodes) == 1 { // of several, the others have all that one has
+		w.OnDiskLose(nodes[0], cluster.Lose)
+	}
 	for i, node := range nodes {
 		w.Node(node, func(ctx context.Context, n *sim.Node) error {
 			l, err := n.Listen("tcp", ":9092")
@@ -211,6 +216,7 @@ func kafkaSource(w *sim.World, nodes []string) source {
 func jetStreamSource(w *sim.World, nodes []string) source {
 	node := nodes[0]
 	store := hop2.NewNATSStore(w.T().TempDir())
+	w.OnDiskLose(node, store.Lose)
 	w.Node(node, func(ctx context.Context, n *sim.Node) error {
 		l, err := n.Listen("tcp", ":4222")
 		if err != nil {

@@ -65,9 +65,11 @@ func (r *ring) build(w *sim.World) source {
 	r.edges, r.coords = map[string]*hop2.Ring{}, map[string]*coord.Node{}
 	for i := range coordinators {
 		d := disk.New()
+		w.OnDiskLose(r.coordName(i), d.Lose)
 		w.Node(r.coordName(i), func(ctx context.Context, n *sim.Node) error { return r.coordinate(ctx, n, i, d) })
 	}
 	d := disk.New()
+	w.OnDiskLose(r.sourceName(), d.Lose)
 	w.Node(r.sourceName(), func(ctx context.Context, n *sim.Node) error { return r.serveSource(ctx, n, d) })
 	w.Node(r.controllerName(), r.control)
 	return source{node: r.sourceName(), config: brokerConfig(r.sourceName(), "80"), open: r.open, record: r.record}
@@ -106,7 +108,10 @@ func (r *ring) coordinate(ctx context.Context, n *sim.Node, i int, d *disk.Disk)
 	if err != nil {
 		return err
 	}
-	return node.Run(ctx, peers, clients)
+	if err := node.Run(ctx, peers, clients); !errors.Is(err, coord.ErrLogLost) {
+		return err
+	}
+	return nil // it steps aside: two are a majority
 }
 
 // coordClient is a node's client of the coordination service.
