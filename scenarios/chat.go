@@ -57,6 +57,7 @@ type Chat struct {
 
 	mutant string
 	faults chatFaults
+	layout sim.Layout // instead of the links that the parameters say; nil for those
 }
 
 // NewChat gives the chat of the catalogue: 200 clients in 10 rooms.
@@ -68,6 +69,13 @@ func NewChat() *Chat {
 		Latency: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.01,
 		Balancer: "l4", Fidelity: "tcp", Queue: 256, Duration: 20 * time.Second,
 	}
+}
+
+// In gives the chat the edges and clients of a layout, and its links, in place of its own. It is for tests of one's
+// own: a layout is no parameter.
+func (c *Chat) In(l sim.Layout) *Chat {
+	c.layout, c.Edges, c.Clients = l, len(l.Edges()), len(l.Clients())
+	return c
 }
 
 // Name implements [Scenario].
@@ -245,6 +253,9 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	outside := netsim.Link{Latency: c.Latency, Jitter: c.Jitter, Loss: c.Loss}
 	w.Link("*", "*", inside)
 	w.Link("client-*|publisher-*", "lb|edge-*", outside) // the balancer carries TCP; peer connections go to an edge
+	if c.layout != nil {
+		w.Apply(c.layout)
+	}
 
 	from, err := addSource(w, c.Hop2, 1)
 	w.Fail(err)
