@@ -224,7 +224,7 @@ func (e *exploration) count(capsule *scenarios.Capsule, out *outcome) bool {
 }
 
 // flakyRuns is how often a failure that did not recur is made again, in search of the step that differs.
-const flakyRuns = 10
+const flakyRuns = 30
 
 // confirm makes a failed run again, with its steps. If it does not fail in the same way, it is flaky, and it is
 // made some times more to find the first step that differs.

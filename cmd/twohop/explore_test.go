@@ -78,8 +78,8 @@ func TestExploreFlaky(t *testing.T) {
 	for what, want := range map[string]string{
 		"flaky-step": "and not when it was run again; sim: not reproducible: run 1 has trace hash 0000000000000001, run 3 has 0000000000000002\n" +
 			"  first difference at step 700:\n    run 1: step 700 · a\n    run 3: step 700 · b",
-		"flaky-process": "10 further runs were all the same, with trace hash same, which in the first was other",
-		"flaky-judge":   "10 further runs had the same trace hash, same, as the first",
+		"flaky-process": "30 further runs were all the same, with trace hash same, which in the first was other",
+		"flaky-judge":   "30 further runs had the same trace hash, same, as the first",
 	} {
 		t.Setenv("TWOHOP_BROKEN_WORKER", what)
 		status, stdout, _ := run(t, "explore", "chat", "--seeds", "2", "-j", "1", "--out", t.TempDir())
