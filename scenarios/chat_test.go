@@ -57,7 +57,8 @@ func TestChatVariants(t *testing.T) {
 // slowReader makes a chat one in which a client reads nothing for two seconds, in which more comes than its edge
 // may keep for it and its connection holds.
 func slowReader(t *testing.T, c *scenarios.Chat) {
-	c.Clients, c.Rooms, c.Publishers, c.Rate, c.Body, c.Queue, c.Fidelity = 4, 1, 1, 60, 20000, 16, "stream"
+	c.Clients, c.Rooms, c.Publishers, c.Rate, c.Body, c.Queue = 4, 1, 1, 60, 20000, 16
+	c.Transport, c.Fidelity = "sse", "stream"
 	c.Latency, c.Jitter, c.Loss, c.Duration = 5*time.Millisecond, 0, 0, 10*time.Second
 	faults, err := sim.ParseSchedule("pause(client-1)@3s for 2s")
 	require.NoError(t, err)
