@@ -31,7 +31,7 @@ func Timeline(h *model.History) *Figure {
 		return failed(name, "Nothing to show: no message was delivered.")
 	}
 	faults := findFaults(h)
-	end := h.Events[len(h.Events)-1].Time
+	end := curtain(h)
 	ds := model.Distributions(ls)
 	all := model.Distributions(withoutTransport(ls))[0]
 	lanes := connectionLanes(h)
@@ -64,6 +64,23 @@ func Timeline(h *model.History) *Figure {
 }
 
 // timelineTitle tells the story in a line.
+// curtain is when there is nothing more to see: when the last client has left of itself, if that is how the run
+// ends for them, and else the end of the run.
+func curtain(h *model.History) time.Duration {
+	for i := len(h.Events) - 1; i >= 0; i-- {
+		switch e := &h.Events[i]; e.Kind {
+		case model.Disconnected:
+			if e.Note == model.NoteStopped {
+				return e.Time
+			}
+		case model.RunEnd, model.Level, model.Queue:
+			continue
+		}
+		break
+	}
+	return h.Events[len(h.Events)-1].Time
+}
+
 func timelineTitle(faults []fault, lanes []*lane, end time.Duration) string {
 	what := fmt.Sprintf("%s without faults", short(end))
 	switch len(faults) {

@@ -50,13 +50,17 @@ type Chat struct {
 	Balancer string
 	// Fidelity is how closely connections are modelled: "tcp" or "stream".
 	Fidelity string
+	// Queue is how many messages a client may be behind before its edge takes it for a slow consumer, and how
+	// many the edge keeps of a room.
+	Queue int
 	// Duration is how long a run takes. A quarter of it passes before the first edge crashes; it
 	// returns when two fifths have passed. Publishers pause for the last fifth, at least 4 s, so that
-	// all can arrive.
+	// all can arrive. After it all leave, and edges have some seconds to give back what they held.
 	Duration time.Duration
 
-	mutant hop1.Mutant
+	mutant string
 	faults chatFaults
+	layout sim.Layout // instead of the links that the parameters say; nil for those
 }
 
 // NewChat gives the chat of the catalogue: 200 clients in 10 rooms.
@@ -66,8 +70,15 @@ func NewChat() *Chat {
 		Rate: 10, Body: 200, Transport: "mix", Hop2: "redis-streams",
 		Interval: time.Second, Hold: 10 * time.Second,
 		Latency: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.01,
-		Balancer: "l4", Fidelity: "tcp", Duration: 20 * time.Second,
+		Balancer: "l4", Fidelity: "tcp", Queue: 256, Duration: 20 * time.Second,
 	}
+}
+
+// In gives the chat the edges and clients of a layout, and its links, in place of its own. It is for tests of one's
+// own: a layout is no parameter.
+func (c *Chat) In(l sim.Layout) *Chat {
+	c.layout, c.Edges, c.Clients = l, len(l.Edges()), len(l.Clients())
+	return c
 }
 
 // Name implements [Scenario].
@@ -99,16 +110,42 @@ func (c *Chat) Params() []Param {
 		{"loss", "packets lost there, each way", floatValue{&c.Loss, 0, 0.5, "probability"}},
 		{"balancer", "what forwards to the endpoint servers: packets (l4) or requests (l7)", choiceValue{&c.Balancer, []string{"l4", "l7"}}},
 		{"fidelity", "how closely connections are modelled", choiceValue{&c.Fidelity, []string{netsim.TCP.String(), netsim.Stream.String()}}},
+		{"queue", "messages that a client may be behind, and that an edge keeps of a room", intValue{&c.Queue, 1, 1 << 20, "messages"}},
 		{"duration", "virtual time", durationValue{&c.Duration, 10 * time.Second, time.Hour}},
 	}
 }
 
 // Mutants implements [Scenario].
 func (*Chat) Mutants() []Mutant {
+	return append(clientMutants(),
+		Mutant{string(edge.Zombie), "an edge stays subscribed to rooms that nobody reads any more", "NoZombie"},
+		Mutant{string(edge.Unbounded), "an edge keeps all that a slow client has not got", "BoundedQueue"},
+	)
+}
+
+// clientMutants are the deliberate bugs of clients.
+func clientMutants() []Mutant {
 	return []Mutant{
 		{string(hop1.NoResume), "a client reconnects without its cursor", "NoLoss"},
 		{string(hop1.NoDedupe), "a client passes on every message it receives, the anchor of a resume too", "NoDuplicate"},
 	}
+}
+
+// clientMutant and edgeMutant give a mutant to whose it is; others get none.
+func clientMutant(name string) hop1.Mutant {
+	switch m := hop1.Mutant(name); m {
+	case hop1.NoResume, hop1.NoDedupe:
+		return m
+	}
+	return ""
+}
+
+func edgeMutant(name string) edge.Mutant {
+	switch m := edge.Mutant(name); m {
+	case edge.Unbounded, edge.Zombie:
+		return m
+	}
+	return ""
 }
 
 // Mutate implements [Scenario].
@@ -116,12 +153,12 @@ func (c *Chat) Mutate(name string) error {
 	if err := mutate(c, name); err != nil {
 		return err
 	}
-	c.mutant = hop1.Mutant(name)
+	c.mutant = name
 	return nil
 }
 
 // Properties implements [Scenario].
-func (*Chat) Properties() []model.Property { return properties.All() }
+func (*Chat) Properties() []model.Property { return append(properties.All(), resourceProperties()...) }
 
 // Length implements [Scenario].
 func (c *Chat) Length() time.Duration { return c.Duration }
@@ -193,11 +230,13 @@ func (c *Chat) Run(w *sim.World) error {
 	sys := c.Build(w)
 	mustBite := c.plan(w)
 	w.RunFor(c.Duration)
-	for waited := time.Duration(0); waited < settleLimit && !sys.CaughtUp(); waited += time.Second {
-		w.RunFor(time.Second)
-	}
+	runUntil(w, settleLimit, sys.CaughtUp)
 	w.MustHaveBitten(mustBite...)
+	end(w, sys.CaughtUp, &sys.gauges)
 	w.Check(c.Properties()...)
+	if sys.ring != nil {
+		w.Check(sys.ring.properties(model.Consistent)...)
+	}
 	return nil
 }
 
@@ -205,24 +244,37 @@ func (c *Chat) Run(w *sim.World) error {
 type ChatSystem struct {
 	chat   *Chat
 	source relayed
+	ring   *ringRecord // nil if rooms belong to no edge
 	tracker
+	gauges
 }
 
 // Build adds the chat's nodes and links to a world.
 func (c *Chat) Build(w *sim.World) *ChatSystem {
 	sys := &ChatSystem{chat: c}
+	sys.begin(w)
 	inside := netsim.Link{Latency: time.Millisecond}
 	outside := netsim.Link{Latency: c.Latency, Jitter: c.Jitter, Loss: c.Loss}
 	w.Link("*", "*", inside)
 	w.Link("client-*|publisher-*", "lb|edge-*", outside) // the balancer carries TCP; peer connections go to an edge
+	if c.layout != nil {
+		w.Apply(c.layout)
+	}
 
 	from, err := addSource(w, c.Hop2, 1)
 	w.Fail(err)
+	if sys.ring = from.record; sys.ring != nil {
+		for i := range c.Rooms {
+			sys.ring.rooms = append(sys.ring.rooms, room(i))
+		}
+	}
 	sys.source = addRelays(w, from, "relay", c.Relays)
+	sys.watchSource(w, from)
 	backends := make([]string, c.Edges)
 	for i := range backends {
 		name := fmt.Sprintf("edge-%d", i+1)
-		w.Node(name, endpointWith(sys.source.of(i), edge.Config{Aggregate: c.Aggregate}))
+		cfg := edge.Config{QueueLimit: c.Queue, History: c.Queue, Aggregate: c.Aggregate, Mutant: edgeMutant(c.mutant)}
+		w.Node(name, watchedEndpoint(sys.source.of(i), cfg, &sys.gauges))
 		backends[i] = name + ":80"
 	}
 	if c.Balancer == "l7" {
@@ -247,6 +299,8 @@ func room(i int) string { return fmt.Sprintf("room-%d", i+1) }
 // it posts again.
 func (sys *ChatSystem) publish(ctx context.Context, n *sim.Node) error {
 	c := sys.chat
+	ctx, cancel := sys.until(ctx, publishers)
+	defer cancel()
 	luck := n.Rand("publisher")
 	publisher := hop1.Publisher{
 		Name: n.Name(), BaseURL: "http://lb", HTTP: n.HTTPClient(), AttemptTimeout: 2 * time.Second,
@@ -281,6 +335,8 @@ const everyTransport = "all"
 // subscribe is the program of the i-th client.
 func (sys *ChatSystem) subscribe(ctx context.Context, n *sim.Node, i int) error {
 	c := sys.chat
+	ctx, cancel := sys.until(ctx, clients)
+	defer cancel()
 	transport, share := c.Transport, 2
 	switch transport {
 	case "mix":
@@ -294,7 +350,7 @@ func (sys *ChatSystem) subscribe(ctx context.Context, n *sim.Node, i int) error 
 		Name: n.Name(), Room: room(i / share % c.Rooms), BaseURL: "http://lb", Transport: transport,
 		HTTP: n.Metered(n.HTTPClient()), Rand: luck, Backoff: hop1.Backoff{Max: time.Second},
 		Poll: hop1.Polling{Interval: c.Interval}, Hold: c.Hold,
-		Observe: func(e model.Event) { sys.observe(n, e) }, Mutant: c.mutant,
+		Observe: func(e model.Event) { sys.observe(n, e) }, Mutant: clientMutant(c.mutant),
 		WebRTC: &hop1.WebRTC{Net: pionnet.New(n)},
 	})
 	if err != nil {

@@ -86,12 +86,76 @@ func TestChatAggregates(t *testing.T) {
 	require.ErrorContains(t, scenarios.Set(scenarios.NewChat(), "aggregate", "1h"), "aggregate")
 }
 
+// slowReader makes a chat one in which a client reads nothing for two seconds, in which more comes than its edge
+// may keep for it and its connection holds.
+func slowReader(t *testing.T, c *scenarios.Chat) {
+	c.Clients, c.Rooms, c.Publishers, c.Rate, c.Body, c.Queue = 4, 1, 1, 60, 20000, 16
+	c.Transport, c.Fidelity = "sse", "stream"
+	c.Latency, c.Jitter, c.Loss, c.Duration = 5*time.Millisecond, 0, 0, 10*time.Second
+	faults, err := sim.ParseSchedule("pause(client-1)@3s for 2s")
+	require.NoError(t, err)
+	c.SetFaults(faults)
+}
+
+// Goal: what a chat over the ring gives occasion to judge is judged: rooms that move, and the resources of
+// clients that were cut off in silence.
+func TestChatOverRing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a second")
+	}
+	c := smallChat()
+	c.Hop2, c.Edges, c.Rate, c.Duration = "ring", 3, 20, 20*time.Second
+	faults, err := sim.ParseSchedule("crash(edge-2)@5s for 5s; ipchange(client-*)@14s")
+	require.NoError(t, err)
+	c.SetFaults(faults)
+	report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 1, Repeat: 2})
+	require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+	judged := map[string]bool{}
+	for _, v := range report.Verdicts {
+		judged[v.Property] = true
+	}
+	for _, name := range []string{"NoZombie", "BoundedQueue", "DualDelivery", "MinimalMovement"} {
+		require.True(t, judged[name], name)
+	}
+}
+
+// Goal: an edge keeps no more for a slow reader than it declares.
+func TestChatSlowReader(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it carries a megabyte a second")
+	}
+	c := smallChat()
+	slowReader(t, c)
+	report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 1, Repeat: 2})
+	require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+	require.Positive(t, report.Reconnects, "the slow reader is cut off")
+	deepest := int64(0)
+	for _, e := range res.History.Events {
+		if e.Kind == model.Queue {
+			require.EqualValues(t, 17, e.Limit)
+			deepest = e.Value
+		}
+	}
+	require.EqualValues(t, 17, deepest, "all that it may keep, it kept")
+}
+
 // Goal: each mutant is caught, by the property that it is meant for, in every one of some seeds.
 func TestChatMutants(t *testing.T) {
+	change := map[string]func(*testing.T, *scenarios.Chat){"unbounded-queue": slowReader}
 	for _, m := range scenarios.NewChat().Mutants() {
 		t.Run(m.Name, func(t *testing.T) {
-			for seed := range uint64(5) {
+			seeds := uint64(5)
+			if change[m.Name] != nil {
+				seeds = 1 // it takes long
+				if testing.Short() {
+					t.Skip()
+				}
+			}
+			for seed := range seeds {
 				c := smallChat()
+				if f := change[m.Name]; f != nil {
+					f(t, c)
+				}
 				require.NoError(t, c.Mutate(m.Name))
 				report, _ := scenarios.Execute(t, c, m.Name, sim.Config{Seed: seed})
 				require.Equal(t, model.Illegal, report.Outcome())

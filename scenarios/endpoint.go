@@ -15,8 +15,13 @@ import (
 // endpoint is the program of an endpoint server that gets its messages from a source.
 func endpoint(from source) sim.Program { return endpointWith(from, edge.Config{}) }
 
-// endpointWith is endpoint with a configuration, of which it fills in Name, Strategy and WebRTC.
+// endpointWith is endpoint with a configuration, of which it fills in what is the node's own.
 func endpointWith(from source, cfg edge.Config) sim.Program {
+	return watchedEndpoint(from, cfg, new(gauges))
+}
+
+// watchedEndpoint is endpointWith, watched by gauges.
+func watchedEndpoint(from source, cfg edge.Config, g *gauges) sim.Program {
 	return func(ctx context.Context, n *sim.Node) error {
 		hop, err := from.open(n, from.config(n))
 		if err != nil {
@@ -35,6 +40,7 @@ func endpointWith(from source, cfg edge.Config) sim.Program {
 		if err != nil {
 			return errors.Join(err, hop.Close())
 		}
+		g.watch(ctx, n, server)
 		handler := server.Handler()
 		if hop.front != nil {
 			handler = hop.front(handler)

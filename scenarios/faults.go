@@ -108,6 +108,12 @@ func (c *Chat) Hazards() []sim.Hazard {
 	for _, node := range nodes {
 		hopFaults = append(hopFaults, sim.Crash(node), pause(node))
 	}
+	var lost []sim.Fault // a coordinator loses its disk, and is not replaced: after it, nothing more may go
+	if c.Hop2 == hop2.RingName {
+		for i := range coordinators {
+			lost = append(lost, sim.LoseDisk((&ring{}).coordName(i)))
+		}
+	}
 	const outside = "client-*|publisher-*"
 	return []sim.Hazard{
 		{Faults: each(sim.Crash), Least: time.Second, Most: 5 * time.Second, Group: "edges", Rest: edgeRest},
@@ -115,6 +121,7 @@ func (c *Chat) Hazards() []sim.Hazard {
 		{Faults: each(pause), Least: 100 * time.Millisecond, Most: 5 * time.Second, Group: "edges", Rest: edgeRest},
 		{Faults: each(func(node string) sim.Fault { return netsim.Slow(node, 50*time.Millisecond) }), Least: time.Second, Most: 10 * time.Second},
 		{Faults: hopFaults, Least: 100 * time.Millisecond, Most: 3 * time.Second, Group: "hop 2", Rest: time.Second},
+		{Faults: lost, Least: time.Second, Most: 3 * time.Second, Group: "hop 2", Rest: time.Hour},
 		{Faults: each(func(node string) sim.Fault { return netsim.Partition(node, from.node) }), Least: 100 * time.Millisecond, Most: 5 * time.Second},
 		{Faults: []sim.Fault{netsim.Partition(outside, "lb"), netsim.Blackhole(outside, "lb"), netsim.Blackhole("lb", outside)}, Least: 100 * time.Millisecond, Most: 5 * time.Second},
 		{Faults: []sim.Fault{netsim.Loss(outside, "lb", true, 0.05), netsim.Loss(outside, "lb", false, 0.2), netsim.Loss("lb", outside, false, 0.2)}, Least: time.Second, Most: 20 * time.Second},

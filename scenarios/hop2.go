@@ -29,6 +29,10 @@ type source struct {
 	config func(n *sim.Node) hop2.Config
 	// open opens a node's end of the strategy with such a configuration.
 	open func(n *sim.Node, cfg hop2.Config) (joint, error)
+	// held, unless nil, tells how many subscriptions the source's broker holds.
+	held func() int
+	// record, unless nil, enters in the history who owns which room, of those that it is told of.
+	record *ringRecord
 }
 
 // joint is a node's end of hop 2.
@@ -118,6 +122,7 @@ func ringSource(w *sim.World, _ []string) source {
 func pullSource(w *sim.World, nodes []string) source {
 	node := nodes[0]
 	d := disk.New()
+	w.OnDiskLose(node, d.Lose)
 	w.Node(node, func(ctx context.Context, n *sim.Node) error {
 		boot(n, d)
 		logs, err := store.Open(store.Config{Disk: d, Rand: n.Rand("identity")})
@@ -148,6 +153,7 @@ func redisSources(strategy string) func(w *sim.World, nodes []string) source {
 // redisSource adds a Redis whose data survives its crash.
 func redisSource(w *sim.World, strategy, node string) source {
 	store := hop2.NewRedisStore()
+	w.OnDiskLose(node, store.Lose)
 	w.Node(node, func(ctx context.Context, n *sim.Node) error {
 		l, err := n.Listen("tcp", ":6379")
 		if err != nil {
@@ -155,7 +161,9 @@ func redisSource(w *sim.World, strategy, node string) source {
 		}
 		return hop2.ServeRedis(ctx, l, store)
 	})
-	return brokerAt(strategy, node, "6379")
+	at := brokerAt(strategy, node, "6379")
+	at.held = store.Subscriptions
+	return at
 }
 
 // shardsAt is a source that is brokers on one port of each of some nodes, which do not know each other.
@@ -184,6 +192,9 @@ func kafkaSource(w *sim.World, nodes []string) source {
 	}
 	cluster, err := hop2.NewKafkaCluster(w.T().TempDir(), addrs)
 	w.Fail(err)
+	if len(nodes) == 1 { // of several, the others have all that one has
+		w.OnDiskLose(nodes[0], cluster.Lose)
+	}
 	for i, node := range nodes {
 		w.Node(node, func(ctx context.Context, n *sim.Node) error {
 			l, err := n.Listen("tcp", ":9092")
@@ -205,6 +216,7 @@ func kafkaSource(w *sim.World, nodes []string) source {
 func jetStreamSource(w *sim.World, nodes []string) source {
 	node := nodes[0]
 	store := hop2.NewNATSStore(w.T().TempDir())
+	w.OnDiskLose(node, store.Lose)
 	w.Node(node, func(ctx context.Context, n *sim.Node) error {
 		l, err := n.Listen("tcp", ":4222")
 		if err != nil {

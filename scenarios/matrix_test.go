@@ -78,7 +78,8 @@ func TestAnyHop2SurvivesTheHazards(t *testing.T) {
 			}
 			want := 2 // its one node crashes, or pauses
 			if strategy == hop2.RingName {
-				want *= 1 + 4 // a controller and three nodes of a coordination service
+				want *= 1 + 4 // a controller and three nodes of a coordination service,
+				want += 3     // each of which may lose its disk
 			}
 			require.Equal(t, want, own)
 		})

@@ -29,6 +29,8 @@ type ring struct {
 	movePace time.Duration
 	// mutant is a deliberate bug of the source or of the controller; other names are nobody's.
 	mutant string
+	// record enters in the history whose the rooms are.
+	record *ringRecord
 
 	mu     sync.Mutex
 	source *ringsource.Source     // in its present life
@@ -37,6 +39,9 @@ type ring struct {
 	edges  map[string]*hop2.Ring  // by node, in its present life
 	coords map[string]*coord.Node // by node, in its present life
 }
+
+// mutantModulo places rooms by modulo, whatever the rule.
+const mutantModulo = "modulo"
 
 // coordinators is how many nodes a coordination service has.
 const coordinators = 3
@@ -56,15 +61,18 @@ func (r *ring) otherNames() []string {
 
 // build adds the nodes, and gives the source that edges get their messages from.
 func (r *ring) build(w *sim.World) source {
+	r.record = new(ringRecord)
 	r.edges, r.coords = map[string]*hop2.Ring{}, map[string]*coord.Node{}
 	for i := range coordinators {
 		d := disk.New()
+		w.OnDiskLose(r.coordName(i), d.Lose)
 		w.Node(r.coordName(i), func(ctx context.Context, n *sim.Node) error { return r.coordinate(ctx, n, i, d) })
 	}
 	d := disk.New()
+	w.OnDiskLose(r.sourceName(), d.Lose)
 	w.Node(r.sourceName(), func(ctx context.Context, n *sim.Node) error { return r.serveSource(ctx, n, d) })
 	w.Node(r.controllerName(), r.control)
-	return source{node: r.sourceName(), config: brokerConfig(r.sourceName(), "80"), open: r.open}
+	return source{node: r.sourceName(), config: brokerConfig(r.sourceName(), "80"), open: r.open, record: r.record}
 }
 
 // coordAddresses lists where the coordination service's nodes listen on a port.
@@ -100,7 +108,10 @@ func (r *ring) coordinate(ctx context.Context, n *sim.Node, i int, d *disk.Disk)
 	if err != nil {
 		return err
 	}
-	return node.Run(ctx, peers, clients)
+	if err := node.Run(ctx, peers, clients); !errors.Is(err, coord.ErrLogLost) {
+		return err
+	}
+	return nil // it steps aside: two are a majority
 }
 
 // coordClient is a node's client of the coordination service.
@@ -122,6 +133,10 @@ func (r *ring) serveSource(ctx context.Context, n *sim.Node, d *disk.Disk) error
 	}
 	defer client.Close()
 	cfg := ringsource.Config{Store: logs, Coord: client}
+	if len(r.record.rooms) > 0 {
+		r.record.alive(n)
+		cfg.Observer = r.record
+	}
 	if r.mutant == string(ringsource.NoDualSend) {
 		cfg.Mutant = ringsource.NoDualSend
 	}
@@ -155,6 +170,9 @@ func (r *ring) control(ctx context.Context, n *sim.Node) error {
 			r.steps = append(r.steps, step)
 			r.moving = t.Moving()
 		},
+	}
+	if r.mutant == mutantModulo {
+		c.Placement = model.Placement{Kind: model.Modulo}
 	}
 	if r.mutant == string(hop2.EarlyCommit) {
 		c.Mutant = hop2.EarlyCommit

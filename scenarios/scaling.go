@@ -103,8 +103,9 @@ func (s *Scaling) Params() []Param {
 // Mutants implements [Scenario].
 func (*Scaling) Mutants() []Mutant {
 	return []Mutant{
-		{string(ringsource.NoDualSend), "while rooms move, messages go to the new owner only", "Prompt"},
+		{string(ringsource.NoDualSend), "while rooms move, messages go to the new owner only", "DualDelivery"},
 		{string(hop2.EarlyCommit), "the ring is updated before clients have moved", "Prompt"},
+		{mutantModulo, "where rooms should be placed by consistent hashing, they are by modulo", "MinimalMovement"},
 		{string(hop1.NoResume), "a client that is moved reconnects without its cursor", "NoLoss"},
 	}
 }
@@ -120,7 +121,7 @@ func (s *Scaling) Mutate(name string) error {
 
 // Properties implements [Scenario].
 func (s *Scaling) Properties() []model.Property {
-	return append(properties.All(), s.Prompt(), s.Movement())
+	return append(append(properties.All(), s.Prompt(), s.Movement()), resourceProperties()...)
 }
 
 // Length implements [Scenario].
@@ -189,11 +190,20 @@ func (s *Scaling) Build(w *sim.World) []*ScalingSystem {
 	return s.systems
 }
 
-// Finish lets the run run its time, and longer if need be for all messages to arrive.
+// Finish lets the run run its time, and longer if need be for all messages to arrive, and has all leave. What
+// each system's moves give occasion to judge is checked.
 func (s *Scaling) Finish(w *sim.World) {
 	w.RunFor(s.Duration - w.Now())
-	for waited := time.Duration(0); waited < settleLimit && !s.CaughtUp() && !w.Interrupted(); waited += time.Second {
-		w.RunFor(time.Second)
+	runUntil(w, settleLimit, s.CaughtUp)
+	var all []*gauges
+	for _, sys := range s.systems {
+		all = append(all, &sys.gauges)
+	}
+	end(w, s.CaughtUp, all...)
+	for _, sys := range s.systems {
+		for _, p := range sys.record.properties(sys.kind) {
+			w.Check(ofSystem{p, sys})
+		}
 	}
 }
 

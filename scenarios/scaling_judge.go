@@ -20,6 +20,25 @@ const promptLimit = time.Second
 // It does not cover clients that are not connected, nor messages whose publisher does not know.
 func (s *Scaling) Prompt() model.Property { return judge{"Prompt", checkPrompt} }
 
+// ofSystem is a property of one of several systems: it sees nothing of the others.
+type ofSystem struct {
+	model.Property
+	sys *ScalingSystem
+}
+
+// Check implements [model.Property].
+func (p ofSystem) Check(h *model.History) model.Verdict {
+	own := &model.History{Partial: h.Partial}
+	for _, e := range h.Events {
+		if e.Node == "" || p.sys.ours(e.Node) {
+			own.Events = append(own.Events, e)
+		}
+	}
+	v := p.Property.Check(own)
+	v.Detail = string(p.sys.kind) + ": " + v.Detail
+	return v
+}
+
 // judge is a property of this scenario.
 type judge struct {
 	name  string

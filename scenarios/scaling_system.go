@@ -12,6 +12,7 @@ import (
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/netsim"
 	"github.com/twohop/twohop/sim"
+	"github.com/twohop/twohop/sim/edge"
 	"github.com/twohop/twohop/sim/hop1"
 	"github.com/twohop/twohop/sim/hop2"
 )
@@ -23,6 +24,7 @@ type ScalingSystem struct {
 	kind     model.PlacementKind
 	balancer *netsim.Balancer
 	tracker
+	gauges
 	*ring
 
 	mu     sync.Mutex
@@ -49,14 +51,18 @@ func (sys *ScalingSystem) build(w *sim.World) {
 	w.Link(kind+"-client-*|"+kind+"-publisher-*", inner, outside)
 
 	sys.ring = &ring{prefix: kind + "-", placement: s.placement(sys.kind), movePace: s.MovePace, mutant: s.mutant}
+	sys.begin(w)
 	from := sys.ring.build(w)
+	for i := range s.Rooms {
+		from.record.rooms = append(from.record.rooms, sys.room(i))
+	}
 	config := from.config
 	from.config = func(n *sim.Node) hop2.Config {
 		cfg := config(n)
 		cfg.CheckEvery = checkEvery
 		return cfg
 	}
-	serve := endpoint(from)
+	serve := watchedEndpoint(from, edge.Config{}, &sys.gauges)
 	if s.Find != findRedirect {
 		w.Node(kind+"-lookup", sys.serveLookup)
 	}
@@ -136,6 +142,8 @@ const checkEvery = time.Minute
 // again.
 func (sys *ScalingSystem) publish(ctx context.Context, n *sim.Node) error {
 	s := sys.scaling
+	ctx, cancel := sys.until(ctx, publishers)
+	defer cancel()
 	luck := n.Rand("publisher")
 	publisher := hop1.Publisher{
 		Name: n.Name(), BaseURL: "http://" + string(sys.kind) + "-lb", HTTP: n.HTTPClient(), AttemptTimeout: 2 * time.Second,
@@ -160,6 +168,8 @@ func (sys *ScalingSystem) publish(ctx context.Context, n *sim.Node) error {
 // subscribe is the program of the i-th client.
 func (sys *ScalingSystem) subscribe(ctx context.Context, n *sim.Node, i int) error {
 	s := sys.scaling
+	ctx, cancel := sys.until(ctx, clients)
+	defer cancel()
 	transport := s.Transport
 	if transport == "mix" {
 		transport = []string{"ws", "sse"}[i%2]

@@ -127,13 +127,16 @@ func TestScalingFind(t *testing.T) {
 // Goal: each mutant is caught, by the property that it is meant for.
 func TestScalingMutants(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes six runs")
+		t.Skip("it takes eight runs")
 	}
 	for _, m := range scenarios.NewScaling().Mutants() {
 		t.Run(m.Name, func(t *testing.T) {
 			for seed := range uint64(2) {
 				s := smallScaling()
 				s.Rate, s.MovePace = 15, 800*time.Millisecond
+				if m.Name == "modulo" {
+					s.Placement = "consistent"
+				}
 				require.NoError(t, s.Mutate(m.Name))
 				report, _ := scenarios.Execute(t, s, m.Name, sim.Config{Seed: seed, DropTrace: true})
 				require.Equal(t, model.Illegal, report.Outcome())

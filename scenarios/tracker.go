@@ -11,7 +11,7 @@ import (
 // use it concurrently.
 type tracker struct {
 	mu     sync.Mutex
-	rooms  map[string]model.Cursor // the last position known to be in a room's log
+	rooms  map[string]model.Cursor // the last position known to be in a room's log, in its newest epoch
 	places map[reader]model.Cursor // where each client that has connected has got to
 }
 
@@ -39,6 +39,10 @@ func (t *tracker) note(e model.Event) {
 		}
 	case model.Connected, model.Deliver, model.Discontinuity:
 		t.places[reader{e.Node, e.Room}] = e.Cursor()
+		known, any := t.rooms[e.Room]
+		if e.Kind == model.Deliver && (!any || e.Epoch == known.Epoch && e.Seq > known.Seq) {
+			t.rooms[e.Room] = e.Cursor() // its publisher does not know yet, or has given up
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // Fault is something that goes wrong in a world, or gets well again, as a value: [Crash], [Restart],
-// [Stop], [Skew], [Scale], and all of [netsim.Fault].
+// [Stop], [Skew], [Scale], [LoseDisk], and all of [netsim.Fault].
 type Fault interface {
 	// Kind is the fault's name without arguments, such as "crash".
 	Kind() string
@@ -38,12 +38,16 @@ func Crash(node string) Fault {
 		if n.running {
 			bite()
 		}
-		n.setAlive(false)
-		n.running = false
-		n.cancel(errCrashed)
-		n.host.Crash()
+		n.crash()
 		return nil
 	}}
+}
+
+func (n *Node) crash() {
+	n.setAlive(false)
+	n.running = false
+	n.cancel(errCrashed)
+	n.host.Crash()
 }
 
 // Stop tells a node's process to end, by its context; connections that it leaves open when it does
@@ -191,7 +195,7 @@ func undoes(end, earlier Fault) bool {
 	switch end := end.(type) {
 	case nodeFault:
 		n, ok := earlier.(nodeFault)
-		return ok && n.node == end.node && (end.kind == "restart" && (n.kind == "crash" || n.kind == "stop") ||
+		return ok && n.node == end.node && (end.kind == "restart" && (n.kind == "crash" || n.kind == "stop" || n.kind == "disk-lose") ||
 			end.kind == "skew" && n.kind == "skew")
 	case scaleFault:
 		s, ok := earlier.(scaleFault)

@@ -85,7 +85,7 @@ func ending(f Fault) (Fault, bool) {
 	switch f := f.(type) {
 	case nodeFault:
 		switch f.kind {
-		case "crash", "stop":
+		case "crash", "stop", "disk-lose":
 			return Restart(f.node), true
 		case "skew":
 			return Skew(f.node, 0), true

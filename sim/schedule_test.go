@@ -15,7 +15,7 @@ import (
 )
 
 // everyFault is a schedule with a fault of every kind, as it prints.
-const everyFault = "crash(edge-1)@5s for 3s; restart(edge-1)@1m0s; stop(edge-2)@1s for 1s; pause(edge-*|redis)@0s for 250ms; " +
+const everyFault = "crash(edge-1)@5s for 3s; restart(edge-1)@1m0s; stop(edge-2)@1s for 1s; disk-lose(redis)@1s for 2s; pause(edge-*|redis)@0s for 250ms; " +
 	"slow(edge-1, 20ms)@1s for 1s; skew(edge-2, +80ms)@1s for 2s; skew(edge-2, -1h0m0s)@1s; " +
 	"partition(edge-*, redis)@2s for 500ms; blackhole(a, b)@2s; heal()@3s; loss(client-*->edge-*, 3%)@1s for 10s; " +
 	"duplicate(a<->b, 0.25%)@1s; delay(a->b, 100ms)@1s for 1s; " +
@@ -27,7 +27,7 @@ const everyFault = "crash(edge-1)@5s for 3s; restart(edge-1)@1m0s; stop(edge-2)@
 func TestScheduleRoundTrip(t *testing.T) {
 	s, err := sim.ParseSchedule(everyFault)
 	require.NoError(t, err)
-	require.Len(t, s, 22)
+	require.Len(t, s, 23)
 	require.Equal(t, everyFault, s.String())
 	require.Equal(t, time.Minute, s.End())
 
@@ -75,6 +75,7 @@ func TestScheduleErrors(t *testing.T) {
 		{"crash(edge-1)@5s fro 3s", 1, 18, `"fro" follows crash(edge-1)@5s`},
 		{"crash(edge-*)@5s", 1, 6, `"edge-*" is not one name`},
 		{"crash(edge-1@5s", 1, 6, "crash( is not closed"},
+		{"disk-lose(coord-*)@5s", 1, 10, `"coord-*" is not one name; want disk-lose(NODE)`},
 		{"rebind(nat)@5s for 3s", 1, 16, "a rebind happens in an instant"},
 		{"partition(a)@5s", 1, 10, "1 arguments; want partition(HOSTS, HOSTS)"},
 		{"partition(a, [)@5s", 1, 10, `"[" names no hosts`},

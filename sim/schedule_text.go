@@ -22,11 +22,12 @@ import (
 // 250ms. Kinds and arguments:
 //
 //	crash(NODE)               restart(NODE)             stop(NODE), also drain(NODE)
-//	pause(HOSTS)              slow(HOSTS, TIME)         skew(NODE, ±TIME)
+//	disk-lose(NODE)           scale(GROUP, ±N)          skew(NODE, ±TIME)
+//	pause(HOSTS)              slow(HOSTS, TIME)
 //	partition(HOSTS, HOSTS)   blackhole(HOSTS->HOSTS)   heal()
 //	loss(PATH, PERCENT)       duplicate(PATH, PERCENT)  delay(PATH, TIME)
 //	link(HOSTS, HOSTS, LINK)  nic-down(HOSTS)           nic-up(HOSTS)
-//	ipchange(HOSTS)           rebind(HOSTS)             scale(GROUP, ±N)
+//	ipchange(HOSTS)           rebind(HOSTS)
 //	dns(NAME, TTL, HOSTS)     dns-fail(NAME)
 //
 // HOSTS is a name or pattern, or several joined by "|", as for [netsim.Network.SetLink]. PATH is
@@ -247,6 +248,7 @@ var faultKinds = []faultKind{
 	{"restart", "restart(NODE)", ofNode(Restart)},
 	{"stop", "stop(NODE)", ofNode(Stop)},
 	{"drain", "drain(NODE)", ofNode(Stop)}, // the same by another name
+	{"disk-lose", "disk-lose(NODE)", ofNode(LoseDisk)},
 	{"pause", "pause(HOSTS)", ofHosts(netsim.Pause)},
 	{"slow", "slow(HOSTS, TIME)", parseSlow},
 	{"skew", "skew(NODE, TIME)", parseSkew},

@@ -29,7 +29,8 @@ type World struct {
 	order   []string              // the nodes' names in order of creation
 	clocks  map[string]*hostClock // by node
 	scalers map[string]func(by int) error
-	groups  []string // that can be scaled, in the order in which that was said
+	groups  []string               // that can be scaled, in the order in which that was said
+	disks   map[string]func() bool // how each node's is lost
 	faults  []*FaultRecord
 	checks  []model.Property
 	err     error
@@ -46,7 +47,7 @@ type World struct {
 func newWorld(t *testing.T, cfg *Config) (*World, error) {
 	w := &World{
 		t: t, seed: cfg.Seed, nodes: make(map[string]*Node), meters: make(map[string]*meter),
-		clocks: make(map[string]*hostClock), scalers: make(map[string]func(int) error),
+		clocks: make(map[string]*hostClock), scalers: make(map[string]func(int) error), disks: make(map[string]func() bool),
 	}
 	w.trace.keep, w.trail.keep = !cfg.DropTrace, !cfg.DropTrace
 	var err error

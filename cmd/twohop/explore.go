@@ -80,6 +80,7 @@ type failure struct {
 
 	capsule *scenarios.Capsule
 	banner  string
+	hash    string // of the run's trace
 }
 
 // exploration is what came of explore.
@@ -192,6 +193,9 @@ func (o *exploreOptions) runSeed(w *worker, seed uint64) (*scenarios.Capsule, *o
 		return nil, nil, err
 	}
 	out, err := w.run(job{Capsule: capsule})
+	if err == nil && out.Refused != "" {
+		err = fmt.Errorf("seed %d: %s", seed, out.Refused)
+	}
 	return capsule, out, err
 }
 
@@ -203,6 +207,9 @@ func (e *exploration) count(capsule *scenarios.Capsule, out *outcome) bool {
 		capsule.Judge(out.Report)
 	}
 	f := failure{Seed: capsule.Seed, What: capsule.Property, Detail: capsule.Detail, capsule: capsule}
+	if out.Report != nil {
+		f.hash = out.Report.TraceHash
+	}
 	switch {
 	case out.Result == model.Ok:
 		e.Ok++
@@ -216,7 +223,11 @@ func (e *exploration) count(capsule *scenarios.Capsule, out *outcome) bool {
 	return false
 }
 
-// confirm makes a failed run again, with its steps. If it does not fail in the same way, it is flaky.
+// flakyRuns is how often a failure that did not recur is made again, in search of the step that differs.
+const flakyRuns = 30
+
+// confirm makes a failed run again, with its steps. If it does not fail in the same way, it is flaky, and it is
+// made some times more to find the first step that differs.
 func (o *exploreOptions) confirm(f *failure) error {
 	w := &worker{limit: o.limit}
 	defer w.stop()
@@ -225,12 +236,34 @@ func (o *exploreOptions) confirm(f *failure) error {
 		return err
 	}
 	f.banner = out.Banner
-	if f.capsule.Property != "" && !out.illegal(f.capsule.Property) {
-		f.What = "flaky"
-		f.Detail = fmt.Sprintf("it violated %s once, and not when it was run again; look for what does not reproduce with 'run --repeat'", f.capsule.Property)
-		f.capsule.Property, f.capsule.Detail = "", ""
+	if f.capsule.Property == "" || out.illegal(f.capsule.Property) {
+		return nil
 	}
+	w.limit *= flakyRuns
+	again, err := w.run(job{Capsule: f.capsule, Keep: true, Repeat: flakyRuns})
+	if err != nil {
+		return err
+	}
+	f.What = "flaky"
+	f.Detail = fmt.Sprintf("it violated %s once (%s), and not when it was run again; %s",
+		f.capsule.Property, f.capsule.Detail, f.differs(again))
+	f.capsule.Property, f.capsule.Detail = "", ""
 	return nil
+}
+
+// differs says where further runs of a flaky failure differ.
+func (f *failure) differs(again *outcome) string {
+	switch {
+	case again.Lost != "":
+		return again.Lost
+	case again.Diverged:
+		return again.Report.Error
+	case again.Report.TraceHash != f.hash:
+		return fmt.Sprintf("%d further runs were all the same, with trace hash %s, which in the first was %s: look for what depends on what the process had done before",
+			again.Report.Runs, again.Report.TraceHash, f.hash)
+	}
+	return fmt.Sprintf("%d further runs had the same trace hash, %s, as the first: look for what is judged, and is not in the trace",
+		again.Report.Runs, f.hash)
 }
 
 // base is the path that the files of a failure begin with: its capsule's, and the folder of the rest.

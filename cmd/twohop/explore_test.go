@@ -26,8 +26,68 @@ func TestMain(m *testing.M) {
 		os.Exit(7)
 	} else if what == "hang" {
 		time.Sleep(time.Minute)
+	} else if what != "" {
+		brokenWorker(what)
 	}
 	main()
+}
+
+// brokenWorker answers as a worker does whose program has a flaw: it loops for ever over seed 2, or violates a
+// property that it does not violate the next time.
+func brokenWorker(what string) {
+	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	for {
+		var j job
+		if err := in.Decode(&j); err != nil {
+			os.Exit(0)
+		}
+		o := &outcome{Result: model.Ok, Report: &scenarios.Report{TraceHash: "same", Runs: max(j.Repeat, 1)}}
+		switch {
+		case what == "loop" && j.Capsule.Seed == 2:
+			for n := 0; ; n++ {
+				_ = n // as user code does whose loop has no end
+			}
+		case strings.HasPrefix(what, "flaky") && !j.Keep:
+			o.Result = model.Illegal
+			o.Report.Verdicts = []model.Verdict{{Property: "InOrder", Outcome: model.Illegal, Step: 812, Detail: "31 after 32"}}
+			if what == "flaky-process" {
+				o.Report.TraceHash = "other"
+			}
+		case what == "flaky-step" && j.Repeat > 1:
+			o.Result, o.Diverged = model.Unknown, true
+			o.Report.Error = (&sim.DivergenceError{Run: 3, Hash: 1, Second: 2, Step: 700, First: "step 700 · a", Other: "step 700 · b"}).Error()
+		}
+		if err := out.Encode(o); err != nil {
+			os.Exit(1)
+		}
+	}
+}
+
+// Goal: an endless loop is killed at its limit and reported with its seed, and the other seeds are run.
+func TestExploreKillsLoops(t *testing.T) {
+	t.Setenv("TWOHOP_BROKEN_WORKER", "loop")
+	status, stdout, _ := run(t, "explore", "chat", "--seeds", "6", "--all", "--limit", "300ms", "--out", t.TempDir())
+	require.Equal(t, 3, status)
+	require.Regexp(t, `Ok +5\n`, stdout)
+	require.Regexp(t, `crashed +1 +seeds 2\n`, stdout)
+	require.Contains(t, stdout, "seed 2: crashed: killed after 300ms without an end")
+}
+
+// Goal: a failure that does not recur is flaky, and never a pass; it says what differs, and where.
+func TestExploreFlaky(t *testing.T) {
+	for what, want := range map[string]string{
+		"flaky-step": "and not when it was run again; sim: not reproducible: run 1 has trace hash 0000000000000001, run 3 has 0000000000000002\n" +
+			"  first difference at step 700:\n    run 1: step 700 · a\n    run 3: step 700 · b",
+		"flaky-process": "30 further runs were all the same, with trace hash same, which in the first was other",
+		"flaky-judge":   "30 further runs had the same trace hash, same, as the first",
+	} {
+		t.Setenv("TWOHOP_BROKEN_WORKER", what)
+		status, stdout, _ := run(t, "explore", "chat", "--seeds", "2", "-j", "1", "--out", t.TempDir())
+		require.Equal(t, 3, status)
+		require.Regexp(t, `flaky +1 +seeds 1\n`, stdout)
+		require.Contains(t, stdout, "it violated InOrder once (31 after 32)")
+		require.Contains(t, stdout, want)
+	}
 }
 
 // Goal: seeds run in other processes; a failure is found, kept, reduced and seen again, the same each time.
@@ -122,6 +182,9 @@ func TestExploreErrors(t *testing.T) {
 		{[]string{"explore", "chat", "--limit", "0s"}, 2, "--limit: 0s is not allowed"},
 		{[]string{"explore", "chat", "--time", "-1s"}, 2, "--time: -1s is not allowed"},
 		{[]string{"explore", "chat", "--fault", "x"}, 2, `unknown fault "x"`},
+		{[]string{"explore", "chat", "--seeds", "2", "--set", "clients=4", "--set", "duration=10s", "--fault", "crash(edge-9)@2s"}, 2, `crash(edge-9) at 2s: there is no node "edge-9"`},
+		{[]string{"replay", file("i", `{"version": 1, "scenario": "chat", "seed": 1, "params": {"clients": "4", "duration": "10s"}, "faults": "pause(x-*)@2s"}`)}, 2, `no host is named or matches "x-*"`},
+		{[]string{"shrink", filepath.Join(dir, "i")}, 2, `no host is named or matches "x-*"`},
 		{[]string{"shrink"}, 2, "shrink: want the name of one capsule, have 0"},
 		{[]string{"shrink", filepath.Join(dir, "none")}, 2, "no such file"},
 		{[]string{"shrink", well}, 3, "the run violates no property: there is nothing to reduce (Ok"},

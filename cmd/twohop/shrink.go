@@ -77,6 +77,9 @@ func (o *shrinkOptions) shrink(name string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if out.Refused != "" {
+		return fmt.Errorf("%s: %s", name, out.Refused)
+	}
 	if !out.illegal(c.Property) {
 		why := "no property"
 		if c.Property != "" {
@@ -167,6 +170,9 @@ func replayCommand(t *testing.T) *cobra.Command {
 			report, res, err := c.Run(t, sim.Config{Repeat: 2})
 			if err != nil {
 				return err
+			}
+			if wrong, ok := errors.AsType[*sim.FaultError](res.Err); ok {
+				return fmt.Errorf("%s: %w", args[0], wrong)
 			}
 			replay, files := replayLine(args[0]), []string{noFiles}
 			if dir != "" {

@@ -36,6 +36,8 @@ type job struct {
 	Keep   bool
 	Dir    string `json:",omitempty"`
 	Replay string `json:",omitempty"`
+	// Repeat is how often the run is made, and must be the same; 0 means once. Nothing is written of several.
+	Repeat int `json:",omitempty"`
 }
 
 // outcome is what came of a job.
@@ -45,6 +47,12 @@ type outcome struct {
 	Banner string `json:",omitempty"` // if the run was not Ok, and its steps were kept
 	// Lost says why there is no report: the worker has crashed, or was killed at its limit.
 	Lost string `json:",omitempty"`
+	// Refused says which fault could not happen, and why, as when it names no host: the job makes no sense.
+	Refused string `json:",omitempty"`
+	// Spoiled says that the run has left goroutines behind, which may run for ever: its process is to make no other.
+	Spoiled bool `json:",omitempty"`
+	// Diverged says that the run's repetitions were not the same; the report's Error says where.
+	Diverged bool `json:",omitempty"`
 }
 
 // illegal reports whether a property was violated: the one named, or any if name is "".
@@ -92,12 +100,18 @@ func workerCommand(t *testing.T) *cobra.Command {
 }
 
 func work(t *testing.T, j job) (*outcome, error) {
-	report, res, err := j.Capsule.Run(t, sim.Config{DropTrace: !j.Keep})
+	report, res, err := j.Capsule.Run(t, sim.Config{DropTrace: !j.Keep, Repeat: j.Repeat})
 	if err != nil {
 		return nil, err
 	}
-	o := &outcome{Report: report, Result: report.Outcome()}
-	if j.Keep && o.Result != model.Ok {
+	o := &outcome{Report: report, Result: report.Outcome(), Diverged: report.Diverged()}
+	if wrong, ok := errors.AsType[*sim.FaultError](res.Err); ok {
+		o.Refused = wrong.Error()
+	}
+	_, hung := errors.AsType[*sim.HangError](res.Err)
+	_, leaked := errors.AsType[*sim.LeakError](res.Err)
+	o.Spoiled = hung || leaked
+	if j.Keep && j.Repeat <= 1 && o.Result != model.Ok {
 		files, err := report.Write(j.Dir, j.Replay)
 		if err != nil {
 			return nil, err
@@ -137,6 +151,9 @@ func (w *worker) run(j job) (*outcome, error) {
 		err = w.out.Decode(o)
 	}
 	if timer.Stop() && err == nil {
+		if o.Spoiled {
+			w.stop()
+		}
 		return o, nil
 	}
 	end := w.wait()

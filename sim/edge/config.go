@@ -68,6 +68,9 @@ type Config struct {
 	// Who names the client of a subscription in what Observe gets, by the context of its request. nil means
 	// [hop1.Remote].
 	Who func(context.Context) string
+
+	// Mutant is a deliberate bug.
+	Mutant Mutant
 }
 
 // validate checks the configuration and fills in defaults. The fields that are hop 1's are checked
@@ -77,6 +80,9 @@ func (c *Config) validate() error {
 		return fieldError("Strategy", nil, "a hop2.Strategy")
 	}
 	if err := c.Slow.validate(); err != nil {
+		return err
+	}
+	if err := c.Mutant.validate(); err != nil {
 		return err
 	}
 	if c.Slow == "" {

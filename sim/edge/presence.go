@@ -42,9 +42,6 @@ type Presence struct {
 	Mutant Mutant
 }
 
-// Mutant names a deliberate bug, which a property must catch. The zero value is none.
-type Mutant string
-
 // PresenceNeverLeaves: nobody is ever taken off the list, neither who disconnects nor who was at an edge that
 // crashed.
 const PresenceNeverLeaves Mutant = "presence-never-leaves"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ type room struct {
 	failed error         // why there will be none
 	subs   map[*subscription]struct{}
 	high   uint64 // greatest lag of any subscription so far
+	held   uint64 // most messages that were kept for any of them
 }
 
 func newRoom(s *Server, name string) *room {
@@ -135,8 +137,11 @@ func (rm *room) restart(at model.Cursor, first *model.Message, why string) {
 	rm.mu.Lock()
 	defer rm.mu.Unlock()
 	before := rm.now
-	// One message more than a client may be behind: the one that it has is its anchor.
-	rm.now = newStretch(at, first, stamp, max(rm.srv.cfg.History, rm.srv.cfg.QueueLimit+1))
+	keep := rm.srv.bound()
+	if rm.srv.cfg.Mutant == Unbounded {
+		keep = math.MaxInt
+	}
+	rm.now = newStretch(at, first, stamp, keep)
 	rm.now.why = why
 	if key := rm.srv.cfg.Key; key != nil {
 		rm.now.digest = newDigest(at.Seq, key, rm.srv.cfg.KeyLimit)
@@ -172,20 +177,21 @@ func (rm *room) await(ctx context.Context) error {
 	}
 }
 
-// greatestLag is how far any of the room's clients is, or was, behind.
-func (rm *room) greatestLag() int {
+// greatest is how far any of the room's clients is, or was, behind, and how many messages are, or were, kept
+// for it.
+func (rm *room) greatest() (lag, held int) {
 	rm.mu.Lock()
 	defer rm.mu.Unlock()
 	for sub := range rm.subs {
 		rm.lag(sub)
 	}
-	return int(rm.high)
+	return int(rm.high), int(rm.held)
 }
 
 // lag is how far a client is behind. The room's lock is held.
 func (rm *room) lag(sub *subscription) uint64 {
 	lag := sub.on.lag(sub.at)
-	rm.high = max(rm.high, lag)
+	rm.high, rm.held = max(rm.high, lag), max(rm.held, sub.on.held(sub.at))
 	return lag
 }
 

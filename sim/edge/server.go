@@ -27,6 +27,7 @@ type Server struct {
 	clients   int
 	upstreams int
 	high      int // greatest lag in rooms that are closed
+	held      int // most messages kept for a client there
 
 	slowMu sync.Mutex // taken last
 	slow   SlowStats
@@ -120,7 +121,8 @@ func (s *Server) Stats() Stats {
 	st := Stats{Clients: s.clients, Rooms: len(s.rooms), Upstreams: s.upstreams, QueueHigh: s.high}
 	s.countSlow(func(slow *SlowStats) { st.Slow = *slow })
 	for _, rm := range s.rooms {
-		st.QueueHigh = max(st.QueueHigh, rm.greatestLag())
+		lag, _ := rm.greatest()
+		st.QueueHigh = max(st.QueueHigh, lag)
 	}
 	return st
 }
@@ -163,7 +165,7 @@ func (s *Server) leave(rm *room) {
 	rm.places--
 	s.clients--
 	s.tasks.Done()
-	if rm.places == 0 && !s.draining && s.rooms[rm.name] == rm {
+	if rm.places == 0 && !s.draining && s.rooms[rm.name] == rm && s.cfg.Mutant != Zombie {
 		rm.linger = time.AfterFunc(s.cfg.Linger, func() { s.expire(rm) })
 	}
 }
@@ -188,7 +190,8 @@ func (s *Server) forgetLocked(rm *room) {
 	rm.stop()
 	if s.rooms[rm.name] == rm {
 		delete(s.rooms, rm.name)
-		s.high = max(s.high, rm.greatestLag())
+		lag, held := rm.greatest()
+		s.high, s.held = max(s.high, lag), max(s.held, held)
 	}
 }
 

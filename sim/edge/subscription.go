@@ -251,7 +251,7 @@ func (sub *subscription) take() (b hop1.Batch, changed <-chan struct{}, err erro
 	if len(sub.extract) > 0 {
 		return sub.takeExtract(), nil, nil
 	}
-	if lag := rm.lag(sub); lag > uint64(rm.srv.cfg.QueueLimit) {
+	if lag := rm.lag(sub); rm.srv.overflows(lag) {
 		return sub.overflow(lag)
 	}
 	for {

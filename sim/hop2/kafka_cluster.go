@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -26,6 +27,7 @@ type KafkaCluster struct {
 	dir      string
 	addrs    []string // as advertised; "" is that of the listener
 	failover time.Duration
+	lost     atomic.Bool // what it keeps is, and it is empty when the next first broker comes
 
 	mu     sync.Mutex // held while a broker comes or goes
 	up     []bool
@@ -94,6 +96,10 @@ func (c *KafkaCluster) Serve(ctx context.Context, broker int, l net.Listener) er
 	return err
 }
 
+// Lose empties what the cluster keeps, on all its brokers; those that are there now still have it, until the last has
+// gone. It reports whether there was anything.
+func (c *KafkaCluster) Lose() (lost bool) { return loseFolder(c.dir, &c.lost) }
+
 // Rotate gives what each broker leads to the next one, as an operator does who moves partitions. It does nothing
 // while no broker is there.
 func (c *KafkaCluster) Rotate() {
@@ -152,6 +158,11 @@ const kafkaRecord = 2 << 20
 
 // start starts kfake. No broker is there yet.
 func (c *KafkaCluster) start(l net.Listener) (*kafkaLife, error) {
+	if lost, err := emptyFolder(c.dir, &c.lost); err != nil {
+		return nil, fmt.Errorf("hop2: empty the Kafka store: %w", err)
+	} else if lost {
+		c.topics = nil
+	}
 	life := newKafkaLife(len(c.addrs), c.failover)
 	listeners := 0
 	opts := []kfake.Opt{

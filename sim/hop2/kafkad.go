@@ -17,6 +17,9 @@ func NewKafkaStore(dir string) *KafkaStore {
 	return &KafkaStore{&KafkaCluster{dir: dir, addrs: []string{""}, failover: kafkaFailover}}
 }
 
+// Lose is [KafkaCluster.Lose].
+func (s *KafkaStore) Lose() (lost bool) { return s.cluster.Lose() }
+
 // ServeKafka is a Kafka cluster of one broker: it serves the connections that l accepts until ctx ends or l
 // fails. It then closes l and every connection, and returns ctx's error or l's. A store is served by one
 // broker at a time.

@@ -25,6 +25,7 @@ func init() { ats.Register() }
 type NATSStore struct {
 	dir    string
 	served atomic.Bool
+	lost   atomic.Bool // and is empty when it is next served
 }
 
 // NewNATSStore makes a store in a folder, which must exist. "" means that there is no disk: the server has
@@ -34,6 +35,10 @@ func NewNATSStore(dir string) *NATSStore { return &NATSStore{dir: dir} }
 // natsPayload is the greatest size of a message that the server takes: that of the largest body in base64,
 // and some. A server's own default, 1 MiB, would do for bodies of 750 kB.
 const natsPayload = 2 << 20
+
+// Lose empties the store; a broker that serves it now still has what it has. It reports whether there was
+// anything in it.
+func (s *NATSStore) Lose() (lost bool) { return loseFolder(s.dir, &s.lost) }
 
 // ServeNATS is a NATS server: it serves the connections that l accepts until ctx ends or l fails. It then
 // closes l and every connection, and returns ctx's error or l's when everything that it started has ended.
@@ -46,6 +51,9 @@ func ServeNATS(ctx context.Context, l net.Listener, store *NATSStore) error {
 		return errors.Join(errors.New("hop2: the NATS store is being served already"), l.Close())
 	}
 	defer store.served.Store(false)
+	if _, err := emptyFolder(store.dir, &store.lost); err != nil {
+		return errors.Join(fmt.Errorf("hop2: empty the NATS store: %w", err), l.Close())
+	}
 	s, err := startNATS(store)
 	if err != nil {
 		return errors.Join(fmt.Errorf("hop2: start NATS: %w", err), l.Close())

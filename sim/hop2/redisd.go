@@ -20,6 +20,7 @@ import (
 type RedisStore struct {
 	redis  *miniredis.Miniredis
 	served atomic.Bool
+	lost   atomic.Bool // and is empty when it is next served
 	// outputLimit is how many bytes of replies and published messages wait for a client, at most,
 	// before the broker closes its connection. It is the soft limit of Redis's default for pub/sub
 	// clients, 8 MiB.
@@ -27,11 +28,32 @@ type RedisStore struct {
 }
 
 // NewRedisStore makes an empty store. Its keys expire by the clock, also while nobody serves it.
-func NewRedisStore() *RedisStore {
+func NewRedisStore() *RedisStore { return &RedisStore{redis: emptyRedis(), outputLimit: 8 << 20} }
+
+func emptyRedis() *miniredis.Miniredis {
 	m := miniredis.NewMiniRedis()
 	m.ClockTTL(true)
 	m.Seed(1) // for commands that draw, such as SPOP; without, they use the process's global source
-	return &RedisStore{redis: m, outputLimit: 8 << 20}
+	return m
+}
+
+// Lose empties the store, scripts and all; a broker that serves it now still has what it has. It reports whether
+// there was anything in it.
+func (s *RedisStore) Lose() (lost bool) {
+	s.lost.Store(true)
+	return len(s.redis.Keys()) > 0
+}
+
+// Subscriptions is how many subscriptions to channels the broker holds for its clients now; 0 while the store is
+// not served.
+func (s *RedisStore) Subscriptions() (n int) {
+	if !s.served.Load() {
+		return 0
+	}
+	for _, subscribers := range s.redis.PubSubNumSub(s.redis.PubSubChannels("")...) {
+		n += subscribers
+	}
+	return n
 }
 
 // ServeRedis is a Redis broker: it serves a store to the connections that l accepts, until ctx ends or
@@ -44,6 +66,9 @@ func ServeRedis(ctx context.Context, l net.Listener, store *RedisStore) error {
 		return errors.Join(errors.New("hop2: the Redis store is being served already"), l.Close())
 	}
 	defer store.served.Store(false)
+	if store.lost.CompareAndSwap(true, false) {
+		store.redis = emptyRedis()
+	}
 	first, err := store.redis.Dial() // starts it, without a listener
 	if err != nil {
 		return errors.Join(fmt.Errorf("hop2: start Redis: %w", err), l.Close())

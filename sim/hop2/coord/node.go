@@ -23,6 +23,11 @@ import (
 // Mutant is a deliberate bug; the zero value is none.
 type Mutant string
 
+// ErrLogLost: the node has no memory of what it has acknowledged, as after its disk was replaced. It must not take
+// part under its ID again: what it acknowledged before could be undone by those who believe it now. The others
+// go on without it, as long as they are a majority.
+var ErrLogLost = errors.New("coord: the node has lost its log; a machine that is put in its place needs an ID of its own")
+
 // StaleReads: a node answers reads from what it knows, without asking whether the others know more.
 const StaleReads Mutant = "stale-reads"
 
@@ -210,6 +215,9 @@ func (n *Node) loop(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		for _, l := range n.mail.take() {
+			if n.forgot(l.message) {
+				return ErrLogLost
+			}
 			n.open(l)
 		}
 		if err := n.settle(); err != nil {
@@ -224,6 +232,16 @@ func (n *Node) loop(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// forgot tells whether a message shows that the node has acknowledged more than it has. A leader's heartbeat says
+// only that to be committed which the node has said to be on its disk.
+func (n *Node) forgot(m *pb.Message) bool {
+	if m == nil || m.GetType() != pb.MsgHeartbeat {
+		return false
+	}
+	last, err := n.storage.LastIndex()
+	return err == nil && m.GetCommit() > last
 }
 
 // open reads a letter.

@@ -116,6 +116,20 @@ func (d *Disk) Crash(luck *rand.Rand) {
 	d.crash(luck)
 }
 
+// Lose takes all files from the disk, synced or not, as if another, empty one had been put in its place; open
+// files are gone. It reports whether there was a file with anything in it.
+func (d *Disk) Lose() (lost bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.files {
+		lost = lost || len(c.data)+len(c.synced) > 0
+	}
+	d.life++
+	d.fuse = 0
+	d.files = map[string]*content{}
+	return lost
+}
+
 // CrashAtWrite cuts the power in the middle of the n-th write from now, 1 being the next; see [Disk.Crash].
 func (d *Disk) CrashAtWrite(n int, luck *rand.Rand) {
 	d.mu.Lock()

@@ -161,3 +161,22 @@ func TestAgainstSlice(t *testing.T) {
 		})
 	})
 }
+
+// A disk that is lost is empty, whatever was synced, and ends every handle.
+func TestLose(t *testing.T) {
+	d := disk.New()
+	require.False(t, d.Lose(), "there was nothing on it")
+	f := open(t, d, "a")
+	require.False(t, d.Lose(), "nothing but a name")
+	require.ErrorIs(t, f.Sync(), disk.ErrGone)
+	f = open(t, d, "a")
+	write(t, f, 0, "safe")
+	require.NoError(t, f.Sync())
+	require.True(t, d.Lose())
+	_, err := f.WriteAt([]byte("late"), 0)
+	require.ErrorIs(t, err, disk.ErrGone)
+	require.False(t, d.Exists("a"))
+	require.Empty(t, content(t, open(t, d, "a")))
+	d.Crash(nil)
+	require.Empty(t, content(t, open(t, d, "a")), "nor does it come back")
+}

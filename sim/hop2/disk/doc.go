@@ -12,5 +12,5 @@
 //
 // Everything is in memory. Names are safe at once: a file that was made, renamed or removed stays so, as
 // on a file system that is mounted with dirsync. A disk takes no time, never fills up and reads back what
-// was written; what it can do wrong is to forget ([Disk.Crash]) and to lie ([Disk.IgnoreSync]).
+// was written; what it can do wrong is to forget ([Disk.Crash], and all of it, [Disk.Lose]) and to lie ([Disk.IgnoreSync]).
 package disk

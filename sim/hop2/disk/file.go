@@ -9,7 +9,7 @@ import (
 // MaxSize is the greatest size of a file, in bytes.
 const MaxSize = 1 << 32
 
-// File is an open file. After the disk's next crash, every method but Close fails with [ErrGone].
+// File is an open file. After the disk's next crash or loss, every method but Close fails with [ErrGone].
 type File struct {
 	disk    *Disk
 	name    string

@@ -32,9 +32,26 @@ type Config struct {
 	Queue int
 	// Heartbeat is how often a stream gives a sign of life. 0 means 500 ms.
 	Heartbeat time.Duration
+	// Observer, unless nil, is told what the source does, in order.
+	Observer Observer
 	// Mutant is a deliberate bug.
 	Mutant Mutant
 }
+
+// Observer is told what a source does. Its methods are called one at a time, and must not block.
+type Observer interface {
+	// Follow is told of a change of the assignment that the source knows. What it appends from now on goes out
+	// by this one.
+	Follow(model.Transition)
+	// Copy is told that a message goes to an edge, which has to read it from the log if it is not connected.
+	Copy(room, id, edge string)
+}
+
+// nobody is an Observer that does nothing.
+type nobody struct{}
+
+func (nobody) Follow(model.Transition) {}
+func (nobody) Copy(_, _, _ string)     {}
 
 func (c *Config) validate() error {
 	if c.Store == nil || c.Coord == nil {
@@ -51,6 +68,9 @@ func (c *Config) validate() error {
 	}
 	if c.Heartbeat < time.Millisecond {
 		return fmt.Errorf("source: Heartbeat: %v; want 0 (meaning 500ms), or 1ms or more", c.Heartbeat)
+	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
 	}
 	if c.Mutant != "" && c.Mutant != NoDualSend {
 		return fmt.Errorf("source: Mutant: %.40q; want none or %q", string(c.Mutant), NoDualSend)
@@ -144,6 +164,7 @@ func (s *Source) follow(a *model.Assignment) (before string) {
 		before = hop2.RingStep(s.assignment.Transition())
 	}
 	s.assignment = a
+	s.cfg.Observer.Follow(a.Transition())
 	return before
 }
 
@@ -192,6 +213,7 @@ func (s *Source) deliver(a *wire.Append, cursor string) error {
 		owners = owners[len(owners)-1:]
 	}
 	for i, owner := range owners {
+		s.cfg.Observer.Copy(a.Room, a.ID, owner)
 		st := s.streams[owner]
 		if st == nil {
 			continue // it will read the log when it comes
