@@ -68,25 +68,25 @@ var (
 	// chatConflated has clients behind thin links, who are given the latest values alone.
 	chatConflated = &Setting{
 		Name: "thin links, conflated", Scenario: "chat",
-		Params: smallChat(params{"rooms": "1", "rate": "10", "body": "8192", "thin": "400", "queue": "8", "slow": "conflate", "history": "64"}), Faults: "light",
+		Params: smallChat(params{"rooms": "1", "rate": "10", "body": "8192", "thin": "400", "transport": "sse", "queue": "8", "slow": "conflate", "history": "64"}), Faults: "light",
 		Check: []string{"HonestRecovery"},
 	}
 	// chatBacklog has clients behind thin links, who are let go when they are too far behind.
 	chatBacklog = &Setting{
 		Name: "thin links, the slow let go", Scenario: "chat",
-		Params: smallChat(params{"rooms": "1", "rate": "10", "body": "8192", "thin": "400", "queue": "8", "history": "64"}), Faults: "light",
+		Params: smallChat(params{"rooms": "1", "rate": "10", "body": "8192", "thin": "400", "transport": "sse", "queue": "8", "history": "64"}), Faults: "light",
 	}
 	// chatDropped has clients behind thin links, who skip the oldest.
 	chatDropped = &Setting{
 		Name: "thin links, the oldest dropped", Scenario: "chat",
-		Params: smallChat(params{"rooms": "1", "rate": "10", "body": "8192", "thin": "400", "queue": "8", "slow": "drop-oldest", "history": "64"}), Faults: "light",
+		Params: smallChat(params{"rooms": "1", "rate": "10", "body": "8192", "thin": "400", "transport": "sse", "queue": "8", "slow": "drop-oldest", "history": "64"}), Faults: "light",
 		Check: []string{"HonestRecovery"},
 	}
 
 	// chatThin has clients behind thin links, whom nothing befalls.
 	chatThin = &Setting{
 		Name: "thin links without faults", Scenario: "chat",
-		Params: smallChat(params{"clients": "3", "rooms": "1", "rate": "10", "body": "8192", "thin": "400", "queue": "8", "slow": "drop-oldest", "duration": "30s"}), Faults: "none",
+		Params: smallChat(params{"clients": "3", "rooms": "1", "rate": "10", "body": "8192", "thin": "400", "transport": "sse", "queue": "8", "slow": "drop-oldest", "duration": "30s"}), Faults: "none",
 		Check: []string{"HonestRecovery", "Staleness(8s)"},
 	}
 	// scalingSmall has an edge come and go where rooms belong to edges.

@@ -39,11 +39,11 @@ func TestMutantCatalogue(t *testing.T) {
 	}
 }
 
-// awaited are the properties of events that no world records.
-var awaited = []string{"Presence"}
+// awaited are the properties of events that no scenario records.
+var awaited = []string{"Presence", "Refill"}
 
 // doseSeeds is within how many seeds the tests have a mutant caught.
-const doseSeeds = 12
+const doseSeeds = 6
 
 // Goal: every mutant is caught by its property, and the same run without it has every property.
 func TestMutantsAreCaught(t *testing.T) {
@@ -68,7 +68,10 @@ func TestMutantsAreCaught(t *testing.T) {
 }
 
 // firstSeeds are the seeds before those that catch a mutant that most seeds do not.
-var firstSeeds = map[string]uint64{}
+var firstSeeds = map[string]uint64{
+	"chat/forgetful-broker": 3, "chat/snapshot-last": 1, "chat/snapshot-first": 4, "chat/ack-before-fsync": 1,
+	"bookings/stale-reads": 4, "bookings/ack-before-fsync": 4, "bookings/retry-blindly": 12, "bookings/check-then-act": 8, "bookings/blind-bid": 2,
+}
 
 func runIn(t *testing.T, s *scenarios.Setting, mutant string, seed uint64) *scenarios.Report {
 	t.Helper()
