@@ -30,7 +30,7 @@ type agent struct {
 // by itself.
 const (
 	callLimit    = 4 * time.Second
-	attemptLimit = 100 * time.Millisecond
+	attemptLimit = 20 * time.Millisecond
 )
 
 func (a *agent) run(ctx context.Context, n *sim.Node) error {

