@@ -64,6 +64,14 @@ func Catalogue() []Entry {
 		plain(NoLoss), plain(NoDuplicate), plain(InOrder), plain(Linearizable), plain(Conforms),
 		plain(FIFO), plain(Causal), plain(TotalOrder), plain(HonestRecovery), plain(Refill),
 		bound(Staleness), bound(StalenessThroughout), bound(Reconnect), bound(ReconnectThroughout),
+		{"ReconnectRate", []string{"limit", "window"}, "ReconnectRate(20, 50ms)", func(args []string) (model.Property, error) {
+			limit, err := strconv.Atoi(args[0])
+			if err != nil || limit <= 0 {
+				return nil, fmt.Errorf("limit %.40q; want a whole number from 1, such as 20", args[0])
+			}
+			window, err := positive(args[1])
+			return ReconnectRate(limit, window), err
+		}},
 		plain(NoZombie), bound(Presence),
 		{"BoundedQueue", []string{"limit"}, "BoundedQueue(256)", func(args []string) (model.Property, error) {
 			limit, err := strconv.ParseUint(args[0], 10, 63)

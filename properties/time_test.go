@@ -165,3 +165,36 @@ func TestBoundsAreKept(t *testing.T) {
 		require.Equal(rt, h.Events[i].Step, v.Step, v)
 	})
 }
+
+func TestReconnectRate(t *testing.T) {
+	judge(t, properties.ReconnectRate(1, time.Second), []judgement{
+		{"one after the other", "c connected 0|d connected 0|c gone|d gone|c resumed 0|wait 1s|d resumed 0|end", legal, 0, "2 came back, at most 1 within 1s to one server; allowed are 1"},
+		{"together", "c connected 0|d connected 0|c gone|d gone|c resumed 0|wait 900ms|d resumed 0|end", illegal, 6,
+			`client "d" is the 2. that came back to "" within 1s, since t=5ms; allowed are 1`},
+		{"one client, again and again", "c connected 0|c gone|c resumed 0|c gone|c resumed 0", illegal, 5, ""},
+		{"first connections", "c connected 0|d connected 0|e connected 0|end", unknown, 0, "nothing to check: nobody came back"},
+	})
+	h := story(t, "c connected 0|d connected 0|c gone|d gone|c resumed 0|d resumed 0")
+	h.Events[4].Peer = "edge-1"
+	require.Equal(t, legal, properties.ReconnectRate(1, time.Second).Check(h).Outcome, "to different servers")
+	for _, p := range []model.Property{properties.ReconnectRate(0, time.Second), properties.ReconnectRate(1, 0)} {
+		v := p.Check(h)
+		require.Equal(t, unknown, v.Outcome)
+		require.Contains(t, v.Detail, "must be positive")
+	}
+	for text, want := range map[string]string{
+		"ReconnectRate(0, 1s)":   "limit \"0\"; want a whole number from 1",
+		"ReconnectRate(3, soon)": "want a positive duration",
+		"ReconnectRate(3)":       "takes 2 arguments",
+	} {
+		_, err := properties.Find(text)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestVacuous(t *testing.T) {
+	h := story(t, "c connected 0|end")
+	require.True(t, properties.Vacuous(properties.Reconnect(time.Second).Check(h)))
+	require.False(t, properties.Vacuous(properties.Reconnect(0).Check(h)), "a bad bound is another matter")
+	require.False(t, properties.Vacuous(properties.Reconnect(time.Second).Check(story(t, "c connected 0|c gone|end"))), "it is away")
+}

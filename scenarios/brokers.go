@@ -298,7 +298,7 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 	sys := &BrokersSystem{brokers: b, sources: map[string]relayed{}}
 	w.Link("*", "*", netsim.Link{Latency: b.Latency})
 	for _, strategy := range b.strategies() {
-		s, err := addSource(w, strategy, b.hosts(strategy))
+		s, err := addSource(w, strategy, sourceOptions{hosts: b.hosts(strategy)})
 		w.Fail(err)
 		limitCards(w, s.nodes, b.Uplink, cardDrain)
 		sys.sources[strategy] = addRelays(w, s, "relay-"+strategy, b.Relays)

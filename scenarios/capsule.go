@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/properties"
 	"github.com/twohop/twohop/sim"
 )
 
@@ -28,6 +29,8 @@ type Capsule struct {
 	// Params are the parameters that are not the defaults, as [Set] takes them.
 	Params map[string]string `json:"params,omitempty"`
 	Mutant string            `json:"mutant,omitempty"`
+	// Check are properties that the run is judged by besides the scenario's own, as [properties.Find] reads them.
+	Check []string `json:"check,omitempty"`
 	// Faults are all the faults of the run, if the scenario is [Faulty]; else, and as Added, those besides
 	// the scenario's own.
 	Faults *sim.Schedule `json:"faults,omitempty"`
@@ -92,7 +95,22 @@ func ReadCapsule(r io.Reader) (*Capsule, error) {
 	if _, err := c.Build(); err != nil {
 		return nil, err
 	}
+	if _, err := FindProperties(c.Check); err != nil {
+		return nil, fmt.Errorf("capsule: %w", err)
+	}
 	return c, nil
+}
+
+// FindProperties gives properties by their text forms; see [properties.Find].
+func FindProperties(texts []string) (found []model.Property, err error) {
+	for _, text := range texts {
+		p, err := properties.Find(text)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, p)
+	}
+	return found, nil
 }
 
 // Write writes the capsule as indented JSON.
@@ -140,8 +158,12 @@ func (c *Capsule) Run(t *testing.T, cfg sim.Config) (*Report, *sim.Result, error
 	if err != nil {
 		return nil, nil, err
 	}
+	besides, err := FindProperties(c.Check)
+	if err != nil {
+		return nil, nil, fmt.Errorf("capsule: %w", err)
+	}
 	cfg.Seed, cfg.Faults = c.Seed, c.Added
-	report, res := Execute(t, s, c.Mutant, cfg)
+	report, res := Execute(t, s, c.Mutant, cfg, besides...)
 	return report, res, nil
 }
 
@@ -168,6 +190,9 @@ func (c *Capsule) Command() string {
 	}
 	if c.Mutant != "" {
 		words = append(words, "--mutant", c.Mutant)
+	}
+	for _, text := range c.Check {
+		words = append(words, "--check", text)
 	}
 	all := c.Added
 	if c.Faults != nil {

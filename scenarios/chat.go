@@ -51,8 +51,13 @@ type Chat struct {
 	// Fidelity is how closely connections are modelled: "tcp" or "stream".
 	Fidelity string
 	// Queue is how many messages a client may be behind before its edge takes it for a slow consumer, and how
-	// many the edge keeps of a room.
+	// many the edge keeps of a room. Slow is what becomes of it then, an [edge.SlowPolicy].
 	Queue int
+	Slow  string
+	// History is how many messages of a room hop 2 keeps to resume from. Edges keep as many, up to Queue.
+	History int
+	// Thin is the rate of the links to clients, in kbit/s; 0 means that they have no limit.
+	Thin int
 	// Duration is how long a run takes. A quarter of it passes before the first edge crashes; it
 	// returns when two fifths have passed. Publishers pause for the last fifth, at least 4 s, so that
 	// all can arrive. After it all leave, and edges have some seconds to give back what they held.
@@ -70,7 +75,7 @@ func NewChat() *Chat {
 		Rate: 10, Body: 200, Transport: "mix", Hop2: "redis-streams",
 		Interval: time.Second, Hold: 10 * time.Second,
 		Latency: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.01,
-		Balancer: "l4", Fidelity: "tcp", Queue: 256, Duration: 20 * time.Second,
+		Balancer: "l4", Fidelity: "tcp", Queue: 256, Slow: string(edge.Disconnect), History: 1000, Duration: 20 * time.Second,
 	}
 }
 
@@ -111,41 +116,16 @@ func (c *Chat) Params() []Param {
 		{"balancer", "what forwards to the endpoint servers: packets (l4) or requests (l7)", choiceValue{&c.Balancer, []string{"l4", "l7"}}},
 		{"fidelity", "how closely connections are modelled", choiceValue{&c.Fidelity, []string{netsim.TCP.String(), netsim.Stream.String()}}},
 		{"queue", "messages that a client may be behind, and that an edge keeps of a room", intValue{&c.Queue, 1, 1 << 20, "messages"}},
+		{"slow", "what becomes of a client that is further behind", choiceValue{&c.Slow, []string{string(edge.Disconnect), string(edge.DropOldest), string(edge.Conflate)}}},
+		{"history", "messages of a room that are kept to resume from", intValue{&c.History, 1, 1 << 20, "messages"}},
+		{"thin", "rate of the links to clients; 0 is no limit", intValue{&c.Thin, 0, 1 << 30, "kbit/s"}},
 		{"duration", "virtual time", durationValue{&c.Duration, 10 * time.Second, time.Hour}},
 	}
 }
 
 // Mutants implements [Scenario].
 func (*Chat) Mutants() []Mutant {
-	return append(clientMutants(),
-		Mutant{string(edge.Zombie), "an edge stays subscribed to rooms that nobody reads any more", "NoZombie"},
-		Mutant{string(edge.Unbounded), "an edge keeps all that a slow client has not got", "BoundedQueue"},
-	)
-}
-
-// clientMutants are the deliberate bugs of clients.
-func clientMutants() []Mutant {
-	return []Mutant{
-		{string(hop1.NoResume), "a client reconnects without its cursor", "NoLoss"},
-		{string(hop1.NoDedupe), "a client passes on every message it receives, the anchor of a resume too", "NoDuplicate"},
-	}
-}
-
-// clientMutant and edgeMutant give a mutant to whose it is; others get none.
-func clientMutant(name string) hop1.Mutant {
-	switch m := hop1.Mutant(name); m {
-	case hop1.NoResume, hop1.NoDedupe:
-		return m
-	}
-	return ""
-}
-
-func edgeMutant(name string) edge.Mutant {
-	switch m := edge.Mutant(name); m {
-	case edge.Unbounded, edge.Zombie:
-		return m
-	}
-	return ""
+	return mutantsOf(chatMutants)
 }
 
 // Mutate implements [Scenario].
@@ -158,7 +138,13 @@ func (c *Chat) Mutate(name string) error {
 }
 
 // Properties implements [Scenario].
-func (*Chat) Properties() []model.Property { return append(properties.All(), resourceProperties()...) }
+func (c *Chat) Properties() []model.Property {
+	all := append(properties.All(), resourceProperties()...)
+	if c.Slow == string(edge.Conflate) {
+		all = append(all, properties.LastValue(topicOf))
+	}
+	return all
+}
 
 // Length implements [Scenario].
 func (c *Chat) Length() time.Duration { return c.Duration }
@@ -187,7 +173,14 @@ func (c *Chat) Configure(cfg *sim.Config) {
 	if f, err := netsim.ParseFidelity(c.Fidelity); err == nil {
 		cfg.Fidelity = f
 	}
+	if c.Thin > 0 {
+		cfg.TCP.SendBuffer = thinBuffer
+	}
 }
+
+// thinBuffer is how much hosts let TCP hold of what they send, in bytes, where links are thin: by itself it takes up
+// to 4 MiB, and what is there can no longer be conflated.
+const thinBuffer = 64 << 10
 
 // Outcome implements [Inexact]: over WebRTC, runs are compared by what was published and where every client
 // ended.
@@ -261,20 +254,30 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 		w.Apply(c.layout)
 	}
 
-	from, err := addSource(w, c.Hop2, 1)
+	thin := outside
+	thin.Rate = int64(c.Thin) * 1000
+	w.Link("lb|edge-*", "client-*", thin)
+
+	bug := c.bug()
+	from, err := addSource(w, c.Hop2, sourceOptions{hosts: 1, history: c.History, unsynced: bug.unsynced})
 	w.Fail(err)
 	if sys.ring = from.record; sys.ring != nil {
 		for i := range c.Rooms {
 			sys.ring.rooms = append(sys.ring.rooms, room(i))
 		}
 	}
+	from = bug.onHop2(from)
 	sys.source = addRelays(w, from, "relay", c.Relays)
 	sys.watchSource(w, from)
+	serves := edge.Config{QueueLimit: c.Queue, Slow: edge.SlowPolicy(c.Slow), History: min(c.History, c.Queue), Aggregate: c.Aggregate}
+	if serves.Slow == edge.Conflate {
+		serves.Key = func(m model.Message) string { return topicOf(m.ID) }
+	}
+	bug.onEdge(&serves)
 	backends := make([]string, c.Edges)
 	for i := range backends {
 		name := fmt.Sprintf("edge-%d", i+1)
-		cfg := edge.Config{QueueLimit: c.Queue, History: c.Queue, Aggregate: c.Aggregate, Mutant: edgeMutant(c.mutant)}
-		w.Node(name, watchedEndpoint(sys.source.of(i), cfg, &sys.gauges))
+		w.Node(name, watchedEndpoint(sys.source.of(i), serves, &sys.gauges))
 		backends[i] = name + ":80"
 	}
 	if c.Balancer == "l7" {
@@ -346,13 +349,15 @@ func (sys *ChatSystem) subscribe(ctx context.Context, n *sim.Node, i int) error 
 		transport, share = all[i%len(all)], len(all)
 	}
 	luck := n.Rand("client")
-	client, err := hop1.NewClient(hop1.ClientConfig{
+	cfg := hop1.ClientConfig{
 		Name: n.Name(), Room: room(i / share % c.Rooms), BaseURL: "http://lb", Transport: transport,
 		HTTP: n.Metered(n.HTTPClient()), Rand: luck, Backoff: hop1.Backoff{Max: time.Second},
 		Poll: hop1.Polling{Interval: c.Interval}, Hold: c.Hold,
-		Observe: func(e model.Event) { sys.observe(n, e) }, Mutant: clientMutant(c.mutant),
-		WebRTC: &hop1.WebRTC{Net: pionnet.New(n)},
-	})
+		Observe: func(e model.Event) { sys.observe(n, e) },
+		WebRTC:  &hop1.WebRTC{Net: pionnet.New(n)},
+	}
+	c.bug().onClient(n, &cfg)
+	client, err := hop1.NewClient(cfg)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,26 @@ type sourceKind struct {
 	// hosts, unless 0, is how many hosts the source can be spread over, at most. They are numbered if there are
 	// several.
 	hosts int
-	add   func(w *sim.World, nodes []string) source
+	add   func(w *sim.World, nodes []string, o sourceOptions) source
+}
+
+// sourceOptions is what a source may be told about itself. The zero value is the defaults.
+type sourceOptions struct {
+	// hosts is how many hosts it is spread over, or as many as it can be. 0 means one.
+	hosts int
+	// history is how many messages of a room are kept. 0 means the strategy's default.
+	history int
+	// unsynced says that its disk says that it has synced and has not; see [disk.Disk.IgnoreSync].
+	unsynced bool
+}
+
+// disk gives a source its disk.
+func (o sourceOptions) disk() *disk.Disk {
+	d := disk.New()
+	if o.unsynced {
+		d.IgnoreSync()
+	}
+	return d
 }
 
 // sources is the registry of how to build what each strategy needs. Its names are those of strategies.
@@ -73,23 +92,29 @@ func strategies() []string {
 	return names
 }
 
-// addSource adds the nodes that a strategy needs to a world, spread over so many hosts, or as many as it can be.
-func addSource(w *sim.World, strategy string, hosts int) (source, error) {
+// addSource adds the nodes that a strategy needs to a world.
+func addSource(w *sim.World, strategy string, o sourceOptions) (source, error) {
 	kind, known := sources[strategy]
 	if !known {
 		return source{}, fmt.Errorf("scenarios: nothing says how to build the source of strategy %q", strategy)
 	}
 	nodes := []string{kind.node}
-	if hosts = min(hosts, kind.hosts); hosts > 1 {
+	if hosts := min(o.hosts, kind.hosts); hosts > 1 {
 		nodes = nil
 		for i := range hosts {
 			nodes = append(nodes, fmt.Sprintf("%s-%d", kind.node, i+1))
 		}
 	}
-	s := kind.add(w, nodes)
+	s := kind.add(w, nodes, o)
 	s.node, s.nodes = nodes[0], nodes
 	if s.nodeOf == nil {
 		s.nodeOf = func(string) string { return s.node }
+	}
+	config := s.config
+	s.config = func(n *sim.Node) hop2.Config {
+		cfg := config(n)
+		cfg.History = o.history
+		return cfg
 	}
 	return s, nil
 }
@@ -113,19 +138,19 @@ func brokerConfig(node, port string) func(n *sim.Node) hop2.Config {
 }
 
 // ringSource adds a ring by consistent hashing.
-func ringSource(w *sim.World, _ []string) source {
-	r := ring{placement: model.Placement{Kind: model.Consistent, VirtualNodes: NewScaling().VirtualNodes}}
+func ringSource(w *sim.World, _ []string, o sourceOptions) source {
+	r := ring{options: o, placement: model.Placement{Kind: model.Consistent, VirtualNodes: NewScaling().VirtualNodes}}
 	return r.build(w)
 }
 
 // pullSource adds a store to be polled, whose database survives its crash, as far as it was synced.
-func pullSource(w *sim.World, nodes []string) source {
+func pullSource(w *sim.World, nodes []string, o sourceOptions) source {
 	node := nodes[0]
-	d := disk.New()
+	d := o.disk()
 	w.OnDiskLose(node, d.Lose)
 	w.Node(node, func(ctx context.Context, n *sim.Node) error {
 		boot(n, d)
-		logs, err := store.Open(store.Config{Disk: d, Rand: n.Rand("identity")})
+		logs, err := store.Open(store.Config{Disk: d, History: o.history, Rand: n.Rand("identity")})
 		if err != nil {
 			return err
 		}
@@ -136,8 +161,8 @@ func pullSource(w *sim.World, nodes []string) source {
 
 // redisSources adds hosts of Redis whose data survives their crashes. If there are several, rooms are spread over
 // them.
-func redisSources(strategy string) func(w *sim.World, nodes []string) source {
-	return func(w *sim.World, nodes []string) source {
+func redisSources(strategy string) func(*sim.World, []string, sourceOptions) source {
+	return func(w *sim.World, nodes []string, _ sourceOptions) source {
 		if len(nodes) == 1 {
 			return redisSource(w, strategy, nodes[0])
 		}
@@ -185,7 +210,7 @@ func shardsAt(strategy string, nodes []string, port string) (source, error) {
 }
 
 // kafkaSource adds a Kafka of so many brokers, whose data survives their crashes.
-func kafkaSource(w *sim.World, nodes []string) source {
+func kafkaSource(w *sim.World, nodes []string, _ sourceOptions) source {
 	addrs := make([]string, len(nodes))
 	for i, node := range nodes {
 		addrs[i] = node + ":9092"
@@ -213,7 +238,7 @@ func kafkaSource(w *sim.World, nodes []string) source {
 }
 
 // jetStreamSource adds a NATS server with JetStream, whose streams are kept in a folder.
-func jetStreamSource(w *sim.World, nodes []string) source {
+func jetStreamSource(w *sim.World, nodes []string, _ sourceOptions) source {
 	node := nodes[0]
 	store := hop2.NewNATSStore(w.T().TempDir())
 	w.OnDiskLose(node, store.Lose)
@@ -228,7 +253,7 @@ func jetStreamSource(w *sim.World, nodes []string) source {
 }
 
 // natsSource adds a NATS server without JetStream, and with the sequencer, which lives and dies with it.
-func natsSource(w *sim.World, nodes []string) source {
+func natsSource(w *sim.World, nodes []string, _ sourceOptions) source {
 	node := nodes[0]
 	store := hop2.NewNATSStore("")
 	at := brokerAt("nats", node, "4222")

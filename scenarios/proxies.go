@@ -85,7 +85,7 @@ func (p *Proxies) Params() []Param {
 }
 
 // Mutants implements [Scenario].
-func (*Proxies) Mutants() []Mutant { return clientMutants() }
+func (*Proxies) Mutants() []Mutant { return mutantsOf(clientMutants) }
 
 // Mutate implements [Scenario].
 func (p *Proxies) Mutate(name string) error {

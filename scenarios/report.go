@@ -11,6 +11,7 @@ import (
 
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/plots"
+	"github.com/twohop/twohop/properties"
 	"github.com/twohop/twohop/sim"
 )
 
@@ -78,14 +79,17 @@ type FaultReport struct {
 }
 
 // Execute runs a scenario and sums it up. The mutant, if any, has been chosen before; mutant is its
-// name for the report. The parts of a [Composite] run after it, unless it failed or was interrupted.
-func Execute(t *testing.T, s Scenario, mutant string, cfg sim.Config) (*Report, *sim.Result) {
+// name for the report. The run is judged by further properties besides the scenario's own. The parts of a [Composite] run after it, unless it failed or was interrupted.
+func Execute(t *testing.T, s Scenario, mutant string, cfg sim.Config, besides ...model.Property) (*Report, *sim.Result) {
 	ofPart := cfg
 	s.Configure(&cfg)
 	if s, ok := s.(Inexact); ok {
 		cfg.Outcome = s.Outcome()
 	}
 	res := sim.Run(t, cfg, s.Run)
+	if len(besides) > 0 {
+		res.Verdicts = append(res.Verdicts, properties.Check(res.History, besides...)...)
+	}
 	r := report(s, mutant, &cfg, res)
 	if c, ok := s.(Composite); ok && res.Err == nil && !res.Partial {
 		ofPart.Capture, ofPart.Progress = nil, nil // those are of the whole

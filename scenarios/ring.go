@@ -25,6 +25,7 @@ type ring struct {
 	prefix string
 	// placement is the rule by which rooms belong to edges, without its members.
 	placement model.Placement
+	options   sourceOptions
 	// movePace is the time from one room that an edge moves to its next. 0 means the default of [hop2.RingConfig].
 	movePace time.Duration
 	// mutant is a deliberate bug of the source or of the controller; other names are nobody's.
@@ -63,16 +64,21 @@ func (r *ring) otherNames() []string {
 func (r *ring) build(w *sim.World) source {
 	r.record = new(ringRecord)
 	r.edges, r.coords = map[string]*hop2.Ring{}, map[string]*coord.Node{}
-	for i := range coordinators {
-		d := disk.New()
-		w.OnDiskLose(r.coordName(i), d.Lose)
-		w.Node(r.coordName(i), func(ctx context.Context, n *sim.Node) error { return r.coordinate(ctx, n, i, d) })
-	}
-	d := disk.New()
+	r.buildCoordinators(w)
+	d := r.options.disk()
 	w.OnDiskLose(r.sourceName(), d.Lose)
 	w.Node(r.sourceName(), func(ctx context.Context, n *sim.Node) error { return r.serveSource(ctx, n, d) })
 	w.Node(r.controllerName(), r.control)
 	return source{node: r.sourceName(), config: brokerConfig(r.sourceName(), "80"), open: r.open, record: r.record}
+}
+
+// buildCoordinators adds the nodes of the coordination service.
+func (r *ring) buildCoordinators(w *sim.World) {
+	for i := range coordinators {
+		d := r.options.disk()
+		w.OnDiskLose(r.coordName(i), d.Lose)
+		w.Node(r.coordName(i), func(ctx context.Context, n *sim.Node) error { return r.coordinate(ctx, n, i, d) })
+	}
 }
 
 // coordAddresses lists where the coordination service's nodes listen on a port.
@@ -93,7 +99,11 @@ func boot(n *sim.Node, d *disk.Disk) {
 
 func (r *ring) coordinate(ctx context.Context, n *sim.Node, i int, d *disk.Disk) error {
 	boot(n, d)
-	node, err := coord.Start(coord.Config{ID: i + 1, Peers: r.coordAddresses(2380), Disk: d, Dial: n.DialContext})
+	cfg := coord.Config{ID: i + 1, Peers: r.coordAddresses(2380), Disk: d, Dial: n.DialContext}
+	if r.mutant == string(coord.StaleReads) {
+		cfg.Mutant = coord.StaleReads
+	}
+	node, err := coord.Start(cfg)
 	if err != nil {
 		return err
 	}
@@ -123,7 +133,7 @@ func (r *ring) coordClient(n *sim.Node) (*coord.Client, error) {
 
 func (r *ring) serveSource(ctx context.Context, n *sim.Node, d *disk.Disk) error {
 	boot(n, d)
-	logs, err := store.Open(store.Config{Disk: d, Rand: n.Rand("identity")})
+	logs, err := store.Open(store.Config{Disk: d, History: r.options.history, Rand: n.Rand("identity")})
 	if err != nil {
 		return err
 	}

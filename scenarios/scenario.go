@@ -96,6 +96,8 @@ var registry = []func() Scenario{
 	func() Scenario { return NewBrokerLoad() },
 	func() Scenario { return NewScaling() },
 	func() Scenario { return NewCelebrity() },
+	func() Scenario { return NewBookings() },
+	func() Scenario { return NewOrder() },
 }
 
 // Names lists the scenarios.

@@ -53,6 +53,9 @@ func (t *Transports) Params() []Param {
 	})
 }
 
+// Mutants implements [Scenario]: those of clients.
+func (*Transports) Mutants() []Mutant { return mutantsOf(clientMutants) }
+
 // Mutate implements [Scenario].
 func (t *Transports) Mutate(name string) error {
 	if err := mutate(t, name); err != nil {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -175,7 +176,14 @@ func (w *World) inflict(r *FaultRecord) {
 		return
 	}
 	w.Record(model.Event{Kind: model.FaultBegin, Note: r.Fault.String()})
+	if slices.Contains(momentary, r.Fault.Kind()) {
+		w.Record(model.Event{Kind: model.FaultEnd, Note: r.Fault.String()})
+	}
 }
+
+// momentary are the kinds of faults that happen in an instant. A history that had them go on to the end would
+// excuse the system for the rest of the run.
+var momentary = []string{"ipchange", "rebind", "restart", "heal", "nic-up"}
 
 // endOpposites notes the end of the faults that this one undoes. It reports whether there were any.
 func (w *World) endOpposites(end *FaultRecord) bool {

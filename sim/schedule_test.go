@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -243,4 +244,25 @@ func ticker(w *sim.World) (heard *int) {
 		}
 	})
 	return heard
+}
+
+// Goal: a fault that happens in an instant is over at once, so that it excuses nothing for the rest of the run; one
+// that lasts is over when it ends.
+func TestMomentaryFaultsEnd(t *testing.T) {
+	res := sim.Run(t, sim.Config{Seed: 1}, func(w *sim.World) error {
+		w.Node("a", func(context.Context, *sim.Node) error { return nil })
+		w.At(time.Second, netsim.ChangeIP("a"))
+		w.At(2*time.Second, netsim.Pause("a"))
+		w.At(3*time.Second, netsim.Undo(netsim.Pause("a")))
+		w.RunFor(4 * time.Second)
+		return nil
+	})
+	require.NoError(t, res.Err)
+	var got []string
+	for _, e := range res.History.Events {
+		got = append(got, fmt.Sprintf("%v %s %s", e.Time, e.Kind, e.Note))
+	}
+	require.Equal(t, []string{
+		"1s fault-begin ipchange(a)", "1s fault-end ipchange(a)", "2s fault-begin pause(a)", "3s fault-end pause(a)", "4s run-end ",
+	}, got)
 }

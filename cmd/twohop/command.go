@@ -53,7 +53,7 @@ func execute(t *testing.T, args []string, stdout, stderr io.Writer) int {
 	root.SetIn(os.Stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(listCommand(), runCommand(t), exploreCommand(), shrinkCommand(), replayCommand(t), modelCommand(), workerCommand(t))
+	root.AddCommand(listCommand(), runCommand(t), exploreCommand(), shrinkCommand(), replayCommand(t), modelCommand(), mutantsCommand(), workerCommand(t))
 	err := root.Execute()
 	if err == nil {
 		return exitOk

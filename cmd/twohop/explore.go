@@ -13,9 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/scenarios"
@@ -110,12 +108,15 @@ func (o *exploreOptions) explore(stdout, stderr io.Writer) error {
 	if _, faulty := s.(scenarios.Faulty); faulty && o.faults == "" {
 		o.faults = "heavy"
 	}
+	if _, err := scenarios.FindProperties(o.check); err != nil {
+		return fmt.Errorf("--check: %w", err)
+	}
 	if err := checkWritable(o.out); err != nil {
 		return err
 	}
 	interrupt, stop := interruptions(stderr)
 	defer stop()
-	e, err := o.search(interrupt, newSeedBar(stderr, o))
+	e, err := o.search(interrupt, newBar(stderr, o.seeds, o.name, o.quiet || o.json))
 	if err != nil {
 		return err
 	}
@@ -131,7 +132,7 @@ func (o *exploreOptions) explore(stdout, stderr io.Writer) error {
 }
 
 // search runs the seeds on the workers. What it finds is in order of seed.
-func (o *exploreOptions) search(interrupt <-chan struct{}, bar *seedBar) (*exploration, error) {
+func (o *exploreOptions) search(interrupt <-chan struct{}, bar *bar) (*exploration, error) {
 	e := &exploration{Scenario: o.name, Faults: o.faults, First: o.seed, Workers: o.workers, Failures: []failure{}}
 	began := time.Now()
 	var mu sync.Mutex // guards what follows, and e
@@ -192,6 +193,7 @@ func (o *exploreOptions) runSeed(w *worker, seed uint64) (*scenarios.Capsule, *o
 	if err != nil {
 		return nil, nil, err
 	}
+	capsule.Check = o.check
 	out, err := w.run(job{Capsule: capsule})
 	if err == nil && out.Refused != "" {
 		err = fmt.Errorf("seed %d: %s", seed, out.Refused)
@@ -357,34 +359,4 @@ func writeCapsule(name string, c *scenarios.Capsule) error {
 		return err
 	}
 	return errors.Join(c.Write(file), file.Close())
-}
-
-// seedBar is a bar on a terminal that shows how many seeds have been run; elsewhere it is nothing.
-type seedBar struct{ bar *progressbar.ProgressBar }
-
-func newSeedBar(stderr io.Writer, o *exploreOptions) *seedBar {
-	f, ok := stderr.(*os.File)
-	if !ok || o.quiet || o.json || !term.IsTerminal(int(f.Fd())) {
-		return &seedBar{}
-	}
-	return &seedBar{progressbar.NewOptions(o.seeds,
-		progressbar.OptionSetWriter(stderr),
-		progressbar.OptionSetDescription(o.name),
-		progressbar.OptionSetWidth(40),
-		progressbar.OptionClearOnFinish(),
-		progressbar.OptionShowCount(),
-		progressbar.OptionSetPredictTime(true),
-	)}
-}
-
-func (b *seedBar) done() {
-	if b.bar != nil {
-		_ = b.bar.Add(1) // a bar that cannot be drawn is no reason to stop
-	}
-}
-
-func (b *seedBar) finish() {
-	if b.bar != nil {
-		_ = b.bar.Finish() // as above
-	}
 }

@@ -3,13 +3,14 @@
 //	twohop list [--json]
 //	twohop list NAME
 //	twohop run NAME [--seed N] [--set key=value]... [--mutant NAME] [--repeat N]
-//	                [--faults none|light|heavy|FILE] [--fault FAULT]...
+//	                [--check PROPERTY]... [--faults none|light|heavy|FILE] [--fault FAULT]...
 //	                [--out DIR] [--pcap FILE] [--json] [--quiet]
 //	twohop explore NAME [--seeds N] [--time D] [-j N] [--all] [--limit D] [--out DIR]
-//	                and run's --seed, --set, --mutant, --faults, --fault, --json, --quiet
+//	                and run's --seed, --set, --mutant, --check, --faults, --fault, --json, --quiet
 //	twohop shrink FILE [--out FILE] [--time D]
 //	twohop replay FILE [--json]
 //	twohop model [PROTOCOL] [--mutant NAME] [--clients N] [--messages N] [--faults N]
+//	twohop mutants [--only NAME]... [--seeds N] [--seed N] [-j N] [--shrink D] [--limit D] [--out DIR] [--json] [--quiet]
 //
 // Its exit status is 0 if every property holds, 1 if one is violated, 2 after bad usage or input, and
 // 3 if the outcome is unknown or the run does not reproduce itself.

@@ -48,3 +48,33 @@ func (p *progress) finish() {
 		_ = p.bar.Finish() // as above
 	}
 }
+
+// bar is a bar on a terminal that shows how many runs have been made; elsewhere it is nothing.
+type bar struct{ bar *progressbar.ProgressBar }
+
+func newBar(stderr io.Writer, total int, what string, hidden bool) *bar {
+	f, ok := stderr.(*os.File)
+	if !ok || hidden || !term.IsTerminal(int(f.Fd())) {
+		return &bar{}
+	}
+	return &bar{progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(stderr),
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionSetWidth(40),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true),
+	)}
+}
+
+func (b *bar) done() {
+	if b.bar != nil {
+		_ = b.bar.Add(1) // a bar that cannot be drawn is no reason to stop
+	}
+}
+
+func (b *bar) finish() {
+	if b.bar != nil {
+		_ = b.bar.Finish() // as above
+	}
+}

@@ -24,6 +24,7 @@ type runOptions struct {
 	seed   uint64
 	sets   []string
 	mutant string
+	check  []string
 	faults string
 	fault  []string
 	repeat int
@@ -66,6 +67,7 @@ func oneScenario(cmd *cobra.Command, args []string) error {
 func (o *runOptions) scenarioFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.sets, "set", nil, "set a parameter, as `key=value`; may be repeated")
 	f.StringVar(&o.mutant, "mutant", "", "run with a deliberate bug, by `NAME`")
+	f.StringArrayVar(&o.check, "check", nil, "judge by a `PROPERTY` besides the scenario's own, such as 'Staleness(5s)'; may be repeated")
 	f.StringVar(&o.faults, "faults", "", "replace the scenario's faults: none, light, heavy, or those in `FILE`")
 	f.StringArrayVar(&o.fault, "fault", nil, "add a `FAULT`, such as 'crash(edge-1)@5s for 3s'; may be repeated")
 }
@@ -79,6 +81,10 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 	added, err := o.addedFaults()
 	if err != nil {
 		return err
+	}
+	besides, err := scenarios.FindProperties(o.check)
+	if err != nil {
+		return fmt.Errorf("--check: %w", err)
 	}
 	if o.repeat < 1 {
 		return fmt.Errorf("--repeat: %d is not allowed: want 1 or more", o.repeat)
@@ -102,7 +108,7 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 	if capture != nil {
 		cfg.Capture = capture
 	}
-	report, res := scenarios.Execute(t, s, o.mutant, cfg)
+	report, res := scenarios.Execute(t, s, o.mutant, cfg, besides...)
 	bar.finish()
 	if wrong, ok := errors.AsType[*sim.FaultError](res.Err); ok {
 		return errors.Join(wrong, o.discard(capture))
@@ -213,6 +219,9 @@ func (o *runOptions) replay(s scenarios.Scenario) string {
 	}
 	if o.mutant != "" {
 		line += " --mutant " + o.mutant
+	}
+	for _, text := range o.check {
+		line += " --check " + scenarios.ShellQuote(text)
 	}
 	if o.faults != "" {
 		line += " --faults " + scenarios.ShellQuote(o.faults)

@@ -91,34 +91,13 @@ func (o *shrinkOptions) shrink(name string, stdout, stderr io.Writer) error {
 	c.Judge(out.Report)
 	interrupt, stop := interruptions(stderr)
 	defer stop()
-	runs, end := 0, time.Now().Add(o.time)
-	var broken error
-	least := c.Shrink(func(smaller *scenarios.Capsule) bool {
-		runs++
-		out, err := w.run(job{Capsule: smaller})
-		if err != nil {
-			broken = err
-			return false
-		}
-		if !out.illegal(c.Property) {
-			return false
-		}
-		smaller.Property = c.Property
-		smaller.Judge(out.Report)
+	least, runs, err := reduce(w, c, o.time, interrupt, func(runs int, smaller *scenarios.Capsule) {
 		if !o.quiet {
 			fmt.Fprintf(stderr, "%4d runs: %s\n", runs, smaller.Command())
 		}
-		return true
-	}, func() bool {
-		select {
-		case <-interrupt:
-			return true
-		default:
-			return broken != nil || time.Now().After(end)
-		}
 	})
-	if broken != nil {
-		return broken
+	if err != nil {
+		return err
 	}
 	if err := writeCapsule(o.out, least); err != nil {
 		return fmt.Errorf("--out: %w", err)
@@ -150,6 +129,40 @@ func capsuleBase(name string) string {
 
 func replayLine(capsule string) string {
 	return "go run ./cmd/twohop replay " + scenarios.ShellQuote(capsule)
+}
+
+// reduce looks for the smallest capsule that violates the property of one that does, on a worker, for so much
+// wall time at most. progress is told of each that is smaller.
+func reduce(w *worker, c *scenarios.Capsule, limit time.Duration, interrupt <-chan struct{}, progress func(runs int, smaller *scenarios.Capsule)) (least *scenarios.Capsule, runs int, err error) {
+	end := time.Now().Add(limit)
+	violates := func(smaller *scenarios.Capsule) bool {
+		runs++
+		out, failed := w.run(job{Capsule: smaller})
+		if failed != nil {
+			err = failed
+			return false
+		}
+		if !out.illegal(c.Property) {
+			return false
+		}
+		smaller.Property = c.Property
+		smaller.Judge(out.Report)
+		progress(runs, smaller)
+		return true
+	}
+	done := func() bool { return err != nil || interrupted(interrupt) || time.Now().After(end) }
+	least = c.Shrink(violates, done)
+	return least, runs, err
+}
+
+// interrupted reports whether a channel is closed.
+func interrupted(interrupt <-chan struct{}) bool {
+	select {
+	case <-interrupt:
+		return true
+	default:
+		return false
+	}
 }
 
 func replayCommand(t *testing.T) *cobra.Command {

@@ -69,7 +69,7 @@ type Config struct {
 	// [hop1.Remote].
 	Who func(context.Context) string
 
-	// Mutant is a deliberate bug.
+	// Mutant is a deliberate bug; the zero value is none.
 	Mutant Mutant
 }
 

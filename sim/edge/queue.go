@@ -1,5 +1,7 @@
 package edge
 
+import "slices"
+
 // A client has no queue of its own: what it has not got is kept by its room, once for all. How many messages
 // that are is counted here, not concluded from the limits.
 
@@ -19,6 +21,35 @@ func (s *Server) Held() (most, bound int) {
 // bound is how many messages a stretch keeps: one more than a client may be behind, as the one that it has is its
 // anchor.
 func (s *Server) bound() int { return max(s.cfg.History, s.cfg.QueueLimit+1) }
+
+// trimPast has the stretches before the present one keep no more than all may together. What is given up is only
+// for clients that are too far behind: each gap on their way counts as a message. The room's lock is held.
+func (rm *room) trimPast() {
+	left := rm.now.keep - rm.now.length()
+	for i := len(rm.past) - 1; i >= 0; i-- {
+		s := rm.past[i]
+		left--
+		s.trim(max(left, 0))
+		if left -= s.length(); left > 0 {
+			continue
+		}
+		for _, older := range rm.past[:i] {
+			older.trim(0)
+		}
+		rm.past = slices.Delete(rm.past, 0, i)
+		return
+	}
+}
+
+// length is how many messages the stretch had, kept or not.
+func (s *stretch) length() int { return int(s.last - s.from) }
+
+// trim gives up all messages but the latest.
+func (s *stretch) trim(keep int) {
+	if drop := len(s.msgs) - keep; drop > 0 {
+		s.msgs = s.msgs[drop:]
+	}
+}
 
 // held is how many messages are kept that come after seq, in this stretch and those after it.
 func (s *stretch) held(seq uint64) uint64 {

@@ -35,6 +35,7 @@ type room struct {
 	ready  chan struct{} // closed when there is a stretch, or failed is set
 	now    *stretch      // what is being fed; nil before the first
 	failed error         // why there will be none
+	past   []*stretch    // those before now that still keep messages, or may have to, oldest first
 	subs   map[*subscription]struct{}
 	high   uint64 // greatest lag of any subscription so far
 	held   uint64 // most messages that were kept for any of them
@@ -90,10 +91,21 @@ func (rm *room) follow() error {
 			continue
 		}
 		rm.srv.observe(model.Receive, rm.name, b.Cursor.Epoch, "", b.Messages)
-		rm.mu.Lock()
-		rm.now.append(b.Messages)
-		rm.mu.Unlock()
+		if rm.srv.cfg.Mutant == WaitForSlowest {
+			if err := rm.awaitSlowest(rm.ctx, len(b.Messages)); err != nil {
+				return err
+			}
+		}
+		rm.take(b.Messages)
 	}
+}
+
+// take takes messages, which continue the present stretch.
+func (rm *room) take(msgs []model.Message) {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	rm.now.append(msgs)
+	rm.trimPast()
 }
 
 // position is where the room stands; zero before it has begun.
@@ -150,6 +162,8 @@ func (rm *room) restart(at model.Cursor, first *model.Message, why string) {
 		close(rm.ready)
 	} else {
 		before.end(rm.now)
+		rm.past = append(rm.past, before)
+		rm.trimPast()
 	}
 }
 

@@ -65,6 +65,11 @@ func (sub *subscription) dropOldest() hop1.Batch {
 		sub.at = to
 	}
 	sub.rm.srv.countSlow(func(st *SlowStats) { st.Dropped += skipped })
+	if sub.rm.srv.cfg.Mutant == DropSilently && sub.on.last > to {
+		msgs, _ := sub.on.since(to)
+		sub.at = sub.on.last
+		return hop1.Batch{Messages: msgs}
+	}
 	return sub.skipped(sub.at, skipped, why)
 }
 
@@ -75,6 +80,9 @@ func (sub *subscription) conflate() hop1.Batch {
 	floor := max(sub.at, sub.on.digest.floor)
 	dropped += floor - sub.at
 	sub.extract = sub.on.digest.after(floor)
+	if n := len(sub.extract); n > 1 && sub.rm.srv.cfg.Mutant == TrimConflated {
+		sub.extract = sub.extract[:n-1]
+	}
 	sub.at, sub.told = max(floor, sub.on.last), floor
 	conflated := sub.at - floor - uint64(len(sub.extract))
 	sub.rm.srv.countSlow(func(st *SlowStats) { st.Dropped += dropped; st.Conflated += conflated })

@@ -59,7 +59,7 @@ func (sub *subscription) open(ctx context.Context, from model.Cursor) error {
 	if err := sub.rm.await(ctx); err != nil {
 		return err
 	}
-	if sub.join(from) {
+	if mutant := sub.rm.srv.cfg.Mutant; sub.join(from) && (from.IsZero() || mutant != SnapshotFirst && mutant != SnapshotLast) {
 		return nil
 	}
 	return sub.catchUp(ctx, from)
@@ -134,6 +134,8 @@ func (sub *subscription) catchUp(ctx context.Context, from model.Cursor) error {
 	case got.Gap == "":
 	case got.Cursor == from: // of what was asked for, the anchor alone is gone
 		start.Anchorless, start.Anchor = true, sub.anchor(from)
+	case sub.rm.srv.cfg.Mutant == SkipTrimmed && got.Cursor.Epoch == from.Epoch && got.Cursor.Seq > from.Seq:
+		start.Anchorless = true
 	default:
 		start = hop1.Start{Cursor: got.Cursor, Anchor: sub.anchor(got.Cursor), Gap: got.Gap}
 	}
@@ -178,7 +180,14 @@ func (sub *subscription) replay(ctx context.Context, up upstream, start hop1.Sta
 	}
 	sub.rm.mu.Lock()
 	defer sub.rm.mu.Unlock()
-	sub.at, sub.backlog = max(sub.at, at.Seq), backlog
+	sub.backlog = backlog
+	switch sub.rm.srv.cfg.Mutant {
+	case SnapshotFirst:
+		sub.on, sub.at = sub.rm.now, max(at.Seq, sub.rm.now.last)
+	case SnapshotLast:
+	default:
+		sub.at = max(sub.at, at.Seq)
+	}
 	return nil
 }
 

@@ -40,6 +40,11 @@ func (b *Backoff) validate() error {
 
 // delay draws the wait before an attempt, after n earlier ones failed.
 func (b Backoff) delay(rng *rand.Rand, n int, hint time.Duration) time.Duration {
+	return min(hint, maxRetryHint) + time.Duration(rng.Int64N(int64(b.bound(n))))
+}
+
+// bound is the longest that the wait before an attempt can be, after n earlier ones failed.
+func (b Backoff) bound(n int) time.Duration {
 	bound := b.Min
 	for ; n > 0 && bound < b.Max; n-- {
 		if bound > b.Max/2 {
@@ -48,7 +53,7 @@ func (b Backoff) delay(rng *rand.Rand, n int, hint time.Duration) time.Duration 
 			bound *= 2
 		}
 	}
-	return min(hint, maxRetryHint) + time.Duration(rng.Int64N(int64(bound)))
+	return bound
 }
 
 // retryAfter reads a Retry-After header in its form of whole seconds (RFC 9110 section 10.2.3); the

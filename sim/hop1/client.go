@@ -191,7 +191,7 @@ func (c *Client) Run(ctx context.Context) error {
 			hint = max(hint, c.cfg.Backoff.Max)
 		}
 		c.fallBack(err)
-		if c.cfg.Wait(ctx, c.cfg.Backoff.delay(c.cfg.Rand, failures, hint)) != nil {
+		if c.cfg.Wait(ctx, c.wait(failures, hint)) != nil {
 			return stopped(ctx, last)
 		}
 	}

@@ -3,51 +3,10 @@ package hop1
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twohop/twohop/model"
 )
-
-// Mutant names a deliberate bug, which a property must catch. The zero value is none.
-type Mutant string
-
-const (
-	// NoResume: the client reconnects without its cursor, so that it silently misses what was
-	// published while it was away.
-	NoResume Mutant = "no-resume"
-	// NoDedupe: the client passes on every message that it receives. It comes back with a bare cursor, so
-	// that the anchor of a resume is among them.
-	NoDedupe Mutant = "no-dedupe"
-	// BlindStart: the client does not learn which message is at a position that it is put at, and comes
-	// back with a bare cursor. If the broker loses that message within the epoch, and fills its place with
-	// another, the client misses that one in silence.
-	BlindStart Mutant = "blind-start"
-)
-
-// mutants lists them all.
-var mutants = []Mutant{NoResume, NoDedupe, BlindStart}
-
-func (m Mutant) validate() error {
-	if m == "" || slices.Contains(mutants, m) {
-		return nil
-	}
-	return fieldError("Mutant", fmt.Sprintf("%.40q", string(m)), fmt.Sprintf("none, or one of %q", mutants))
-}
-
-// claim gives what a client at a bookmark comes back with.
-func (m Mutant) claim(b model.Bookmark) claim {
-	bare := m == NoDedupe || m == BlindStart && b.Anchor == ""
-	return claim{Bookmark: b, bare: bare && b.Cursor.Seq > 0}
-}
-
-// put gives the bookmark of a client that a frame puts at a position.
-func (m Mutant) put(f *frame) model.Bookmark {
-	if m == BlindStart {
-		return model.Bookmark{Cursor: f.Cursor}
-	}
-	return model.Bookmark{Cursor: f.Cursor, Anchor: f.Anchor}
-}
 
 // session is what a client remembers from one connection to the next, and the rules by which it
 // takes frames: order, holes, duplicates, resuming. It is pure: a frame in, events out.
@@ -112,13 +71,16 @@ func (s *session) take(f frame) ([]model.Event, error) {
 		if f.Type != frameDiscontinuity {
 			return nil, fmt.Errorf("protocol: %s where a discontinuity must follow a hello without a cursor", f.Type)
 		}
+		if s.mutant == EndlessRecovery {
+			return nil, fmt.Errorf("not recovered: %s", f.Reason)
+		}
 		return s.connectElsewhere(f, f.Reason), nil
 	}
 	switch f.Type {
 	case frameMessage:
 		return s.message(f)
 	case frameDiscontinuity:
-		return []model.Event{s.jump(s.mutant.put(&f), f.Reason)}, nil
+		return s.jump(s.mutant.put(&f), f.Reason), nil
 	case frameHello:
 		return nil, errors.New("protocol: a second hello")
 	}
@@ -147,19 +109,26 @@ func (s *session) hello(f frame) []model.Event {
 // connectElsewhere completes an opening that did not honour the client's cursor.
 func (s *session) connectElsewhere(f frame, why string) []model.Event {
 	s.phase = streaming
-	return []model.Event{event(model.Connected, f.Cursor), s.jump(s.mutant.put(&f), why)}
+	connected := event(model.Connected, f.Cursor)
+	return append([]model.Event{connected}, s.jump(s.mutant.put(&f), why)...)
 }
 
 // jump moves the client to a position that does not follow from its last.
-func (s *session) jump(to model.Bookmark, why string) model.Event {
+func (s *session) jump(to model.Bookmark, why string) []model.Event {
 	told := event(model.Discontinuity, to.Cursor)
 	told.Note = fmt.Sprintf("from %s to %s: %s", s.cursor, to.Cursor, why)
 	s.cursor, s.lastID, s.anchor = to.Cursor, to.Anchor, false
-	return told
+	if s.mutant == HushGaps {
+		return nil
+	}
+	return []model.Event{told}
 }
 
 func (s *session) message(f frame) ([]model.Event, error) {
 	m, last := f.Message, s.cursor.Seq
+	if s.mutant == Trusting {
+		return s.trust(f), nil
+	}
 	if m.Room != s.room {
 		return nil, fmt.Errorf("protocol: message of room %.40q in a stream of %q", m.Room, s.room)
 	}
@@ -189,7 +158,7 @@ func (s *session) duplicate(m *model.Message, deliver model.Event) []model.Event
 	if m.Seq == s.cursor.Seq {
 		known := s.lastID
 		if known != "" && known != m.ID {
-			events = append(events, s.jump(model.Bookmark{Cursor: s.cursor, Anchor: m.ID}, fmt.Sprintf("the log differs: message %d is %q here and was %q", m.Seq, m.ID, known)))
+			events = append(events, s.jump(model.Bookmark{Cursor: s.cursor, Anchor: m.ID}, fmt.Sprintf("the log differs: message %d is %q here and was %q", m.Seq, m.ID, known))...)
 		}
 		s.lastID, s.anchor = m.ID, false
 	}

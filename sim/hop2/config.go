@@ -47,6 +47,8 @@ type Config struct {
 	// Rand draws what tells the epochs of this strategy from those of others; it is used only by the
 	// constructor. nil means a generator seeded by crypto/rand.
 	Rand *rand.Rand
+	// Mutant is a deliberate bug; the zero value is none.
+	Mutant Mutant
 }
 
 // validate checks the configuration and fills in defaults.
@@ -99,6 +101,9 @@ func (c *Config) validate() error {
 	}
 	if c.Rand == nil {
 		c.Rand = newRand()
+	}
+	if c.Mutant != "" && c.Mutant != SequenceRace {
+		return fieldError("Mutant", fmt.Sprintf("%.40q", string(c.Mutant)), fmt.Sprintf("none or %q", SequenceRace))
 	}
 	return c.checkNamespace()
 }

@@ -123,7 +123,7 @@ func (r *Redis) Publish(ctx context.Context, m model.Message) (model.Cursor, err
 	record := encodeRecord(m)
 	var at model.Cursor
 	err := r.insist(ctx, func() (err error) {
-		reply, err := r.do(ctx, r.publishCall(m.Room, m.ID, record))
+		reply, err := r.publishReply(ctx, m, record)
 		if err == nil {
 			at, err = decodePublished(reply)
 		}

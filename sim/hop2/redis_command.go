@@ -128,7 +128,7 @@ func (c *commander) pipeline(ctx context.Context, requests []*request) {
 
 // load gives the broker the scripts.
 func (c *commander) load(ctx context.Context) error {
-	for _, source := range scripts {
+	for _, source := range c.r.scripts() {
 		if err := c.client.ScriptLoad(ctx, source).Err(); err != nil {
 			return fmt.Errorf("load script: %w", err)
 		}
