@@ -13,6 +13,13 @@ import (
 // differ from run to run. Beside a network's latency it is nothing.
 const gatherFor = 50 * time.Microsecond
 
+// listenApart is how much later than it might, each time, a strategy dials for the connection that live messages
+// come over, if it has another one to the same address for what it asks. One instant may give reason to dial both: a
+// relay that has restarted is told in one request to publish to a room and to follow it, and a broker that has gone
+// is gone for both. Whose connection is the first would be the scheduler's choice. What is asked is dialled for
+// gatherFor after its reason, and as often; so the two never meet, neither when both begin nor when both try again.
+const listenApart = 3 * gatherFor
+
 // gather collects items from any goroutine for one that takes them in batches. A batch is in order
 // of arrival, and items that arrived at the same instant are in canonical order.
 type gather[T any] struct {

@@ -95,6 +95,9 @@ type session struct {
 // go-redis holds a PubSub's lock while it writes. In virtual time nobody may wait for a lock until the
 // network moves, so the connection is one whose writes never block.
 func (s *session) run(ctx context.Context, rooms []string) error {
+	if err := s.r.pause(ctx, listenApart); err != nil {
+		return err
+	}
 	client, cut, err := s.r.connect(ctx, func(conn net.Conn) net.Conn { return newOutbox(conn, commandLimit) })
 	if err != nil {
 		return err

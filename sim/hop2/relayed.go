@@ -31,7 +31,7 @@ func NewRelayed(cfg Config) (*Relayed, error) {
 	if err := r.begin("relay", cfg, "/deliver?stream="+r.name); err != nil {
 		return nil, err
 	}
-	r.tasks.Go(func() { r.listen(r.apart(1)) })
+	r.tasks.Go(func() { r.listen(listenApart) })
 	return r, nil
 }
 
