@@ -99,7 +99,7 @@ func (job *endpointJob) do(received <-chan liveResult) (result endpointResult) {
 	if job.Client != nil {
 		var err error
 		dial := func(port string) (net.Conn, error) {
-			dialer := net.Dialer{Control: useCUBIC, KeepAlive: -1}
+			dialer := net.Dialer{Control: useCongestion(job.Client.Congestion), KeepAlive: -1}
 			return dialer.Dial("tcp4", serverAddress+port)
 		}
 		if result.Fetches, err = runClient(dial, monotonic, *job.Client); err != nil {
@@ -110,18 +110,20 @@ func (job *endpointJob) do(received <-chan liveResult) (result endpointResult) {
 }
 
 func liveListen(port string) (net.Listener, error) {
-	config := net.ListenConfig{Control: useCUBIC, KeepAlive: -1}
+	config := net.ListenConfig{Control: useCongestion("cubic"), KeepAlive: -1}
 	config.SetMultipathTCP(false)
 	return config.Listen(context.Background(), "tcp4", port)
 }
 
-// useCUBIC chooses what netsim has by default, whatever the machine has.
-func useCUBIC(_, _ string, c syscall.RawConn) error {
-	var option error
-	err := c.Control(func(fd uintptr) {
-		option = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, "cubic")
-	})
-	return errors.Join(err, option)
+// useCongestion chooses a socket's congestion control, whatever the machine has by default.
+func useCongestion(name string) func(_, _ string, c syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) error {
+		var option error
+		err := c.Control(func(fd uintptr) {
+			option = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
+		})
+		return errors.Join(err, option)
+	}
 }
 
 // endpoint is an endpoint's process as the test sees it.

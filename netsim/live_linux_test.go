@@ -28,7 +28,7 @@ const (
 )
 
 // liveWork is done once on the kernel and, with different luck, liveWorlds times in simulation.
-var liveWork = liveJob{Connections: 8, Messages: 400, Interval: 20 * time.Millisecond, Small: 8, Large: 8}
+var liveWork = liveJob{Connections: 8, Messages: 400, Interval: 20 * time.Millisecond, Small: 8, Large: 8, Congestion: "cubic"}
 
 const liveWorlds = 25
 
@@ -58,9 +58,9 @@ func TestLiveKernel(t *testing.T) {
 	for _, loss := range []float64{0, 0.02} {
 		t.Run(fmt.Sprintf("%g %%", 100*loss), func(t *testing.T) {
 			path.setLoss(loss)
-			measured, noise := observeKernel(t, path, server, client)
+			measured, noise := observeKernel(t, path, server, client, liveWork)
 			for attempts := 1; noise >= liveNoise && attempts < 3; attempts++ {
-				measured, noise = observeKernel(t, path, server, client)
+				measured, noise = observeKernel(t, path, server, client, liveWork)
 			}
 			require.Less(t, noise, liveNoise, "this machine is too busy to measure: its forwarder is late")
 			for _, c := range compareStatistics(measured, simulate(t, sim.Config{}, liveWorlds, liveDelay, loss), loss, noise) {
@@ -102,17 +102,17 @@ func TestLiveComparison(t *testing.T) {
 	}
 }
 
-// observeKernel does the job once on the kernel. It also tells how late the forwarder was, at the 99th
+// observeKernel does a job once on the kernel. It also tells how late the forwarder was, at the 99th
 // percentile.
-func observeKernel(t *testing.T, path *livePath, server, client *endpoint) (observation, time.Duration) {
+func observeKernel(t *testing.T, path *livePath, server, client *endpoint, job liveJob) (observation, time.Duration) {
 	_, err := path.lateness() // of what was before
 	require.NoError(t, err, "the forwarder")
-	fetches := client.do(t, endpointJob{Client: &liveWork}).Fetches
+	fetches := client.do(t, endpointJob{Client: &job}).Fetches
 	require.NotNil(t, fetches)
 	o := observation{small: fetches.Small, large: fetches.Large}
-	for _, r := range server.do(t, endpointJob{Receive: liveWork.Connections}).Received {
+	for _, r := range server.do(t, endpointJob{Receive: job.Connections}).Received {
 		require.Empty(t, r.Err)
-		o.add(t, r)
+		o.add(t, r, job)
 	}
 	lateness, err := path.lateness()
 	require.NoError(t, err, "the forwarder")
@@ -123,8 +123,8 @@ func observeKernel(t *testing.T, path *livePath, server, client *endpoint) (obse
 	return o, late.Quantile(0.99)
 }
 
-func (o *observation) add(t *testing.T, r liveResult) {
-	require.Len(t, r.Latencies, liveWork.Messages)
+func (o *observation) add(t *testing.T, r liveResult, job liveJob) {
+	require.Len(t, r.Latencies, job.Messages)
 	slices.Sort(r.Latencies)
 	o.messages = append(o.messages, r.Latencies)
 }
@@ -157,7 +157,7 @@ func simulate(t *testing.T, cfg sim.Config, worlds int, delay time.Duration, los
 		for range liveWork.Connections {
 			r := <-received
 			require.Empty(t, r.Err)
-			all.add(t, r)
+			all.add(t, r, liveWork)
 		}
 	}
 	return all

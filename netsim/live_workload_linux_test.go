@@ -17,7 +17,8 @@ import (
 type liveJob struct {
 	Connections, Messages int
 	Interval              time.Duration
-	Small, Large          int // how many fetches of each size
+	Small, Large          int    // how many fetches of each size
+	Congestion            string // as Linux spells it
 }
 
 const (

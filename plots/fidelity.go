@@ -21,6 +21,10 @@ type Comparison struct {
 	// Simulated and each run of Measured are latencies in ascending order.
 	Simulated []time.Duration
 	Measured  [][]time.Duration
+	// Pooled is everything that was measured, in ascending order, and Runs how many runs that was, if it was
+	// more than Measured. None and 0 mean that it was not. Without Measured there is no range to shade.
+	Pooled []time.Duration
+	Runs   int
 	// Name is of what was measured, such as "Linux 6.18".
 	Name string
 	// Noise is the fraction beyond which the measured latencies mean nothing, in (0, 1); 0 means 0.995.
@@ -62,8 +66,12 @@ func (c Comparison) resolve() (*comparison, error) {
 		return nil, fmt.Errorf("comparison: Noise is %v; it must lie in (0, 1)", c.Noise)
 	case len(c.Simulated) == 0:
 		return nil, fmt.Errorf("comparison: Simulated is empty")
-	case len(c.Measured) == 0:
+	case len(c.Measured) == 0 && len(c.Pooled) == 0:
 		return nil, fmt.Errorf("comparison: Measured is empty")
+	case c.Runs < 0 || (c.Runs > 0) != (len(c.Pooled) > 0):
+		return nil, fmt.Errorf("comparison: Runs is %d with %d latencies in Pooled; they belong together", c.Runs, len(c.Pooled))
+	case !slices.IsSorted(c.Pooled):
+		return nil, fmt.Errorf("comparison: Pooled is not sorted")
 	case !slices.IsSorted(c.Simulated):
 		return nil, fmt.Errorf("comparison: Simulated is not sorted")
 	}
@@ -73,9 +81,11 @@ func (c Comparison) resolve() (*comparison, error) {
 		}
 		r.runs = append(r.runs, model.Distribution{Sorted: run})
 	}
-	pooled := slices.Concat(c.Measured...)
-	slices.Sort(pooled)
-	r.pooled = model.Distribution{Sorted: pooled}
+	if c.Runs == 0 {
+		r.Runs, r.Pooled = len(c.Measured), slices.Concat(c.Measured...)
+		slices.Sort(r.Pooled)
+	}
+	r.pooled = model.Distribution{Sorted: r.Pooled}
 	return r, nil
 }
 
@@ -226,6 +236,9 @@ func (s spread) Plot(c draw.Canvas, p *plot.Plot) {
 			left[i].X, right[i].X = min(left[i].X, points[i].X), max(right[i].X, points[i].X)
 		}
 	}
+	if left == nil {
+		return
+	}
 	slices.Reverse(right)
 	c.SetColor(spreadInk)
 	c.Fill(polygon(append(left, right...)...))
@@ -261,7 +274,7 @@ func (t *comparisonTable) draw(c, _ draw.Canvas, _ *plot.Plot) {
 		style draw.LineStyle
 		d     model.Distribution
 	}{
-		{fmt.Sprintf("%s, %s and range", t.Name, count(len(t.runs), "run")), t.measuredStyle, t.pooled},
+		{fmt.Sprintf("%s, %s%s", t.Name, count(t.Runs, "run"), t.ranges()), t.measuredStyle, t.pooled},
 		{fmt.Sprintf("simulated, %s", count(len(t.Simulated), "message")), t.simulatedStyle, t.simulated},
 	}
 	const first, most = vg.Length(235), vg.Length(75) // where the first column ends, and what each takes
@@ -273,7 +286,7 @@ func (t *comparisonTable) draw(c, _ draw.Canvas, _ *plot.Plot) {
 	}
 	for i, row := range rows {
 		y -= tableRow
-		if i == 0 {
+		if i == 0 && len(t.runs) > 0 {
 			c.SetColor(spreadInk)
 			c.Fill(polygon(vg.Point{X: c.Min.X, Y: y + 1}, vg.Point{X: c.Min.X + 24, Y: y + 1},
 				vg.Point{X: c.Min.X + 24, Y: y + 9}, vg.Point{X: c.Min.X, Y: y + 9}))
@@ -289,4 +302,15 @@ func (t *comparisonTable) draw(c, _ draw.Canvas, _ *plot.Plot) {
 	for i, q := range t.Quantiles {
 		right(c, column(i), y, softStyle, fmt.Sprintf("%+.1f %%", 100*t.difference(q)))
 	}
+}
+
+// ranges says what the shade is, if there is one.
+func (t *comparisonTable) ranges() string {
+	switch len(t.runs) {
+	case 0:
+		return ""
+	case t.Runs:
+		return " and range"
+	}
+	return fmt.Sprintf(" and range of %d", len(t.runs))
 }

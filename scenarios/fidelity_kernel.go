@@ -28,24 +28,12 @@ const (
 	enoughMessages = 1000
 )
 
-// KernelBounds are what LikeKernel allows a quantile: KernelTolerance about that of all the kernel's runs together, or
-// as far as single runs are from it, if that is more. Where the distribution has a cliff (at 1 % loss some
-// 90 % of messages take 50 ms, the others 60 to 190) three runs do not say on which side of it a quantile
-// lies.
-func KernelBounds(runs []kernel.Distribution, p float64) (least, most time.Duration) {
-	pooled := float64(kernel.Pool(runs...).Quantile(p))
-	least, most = time.Duration(pooled*(1-KernelTolerance)), time.Duration(pooled*(1+KernelTolerance))
-	for _, r := range runs {
-		least, most = min(least, r.Quantile(p)), max(most, r.Quantile(p))
-	}
-	return least, most
-}
-
 // LikeKernel is the property that messages take as long as with a real kernel: the median and the 90th, 95th
-// and 99th percentile of their latency lie within [KernelBounds].
+// and 99th percentile of their latency are within [KernelTolerance] of those of all that was measured
+// ([kernel.Reference]).
 //
 // Formally: let F(t) be the fraction of all messages that took at most t, and e(t) its standard error, from
-// how the fractions of the single connections differ. For each percentile p with bounds a and b,
+// how the fractions of the single connections differ. For each percentile p, with a and b as its bounds,
 // F(b) ≥ p - 3·e(b) and F(a-1ns) ≤ p + 3·e(a-1ns). So it is rejected if chance cannot explain it: losses make
 // messages late in groups, and the share of late ones differs from connection to connection.
 //
@@ -69,9 +57,9 @@ func (k likeKernel) Check(h *model.History) model.Verdict {
 		v.Detail = "malformed history: " + err.Error()
 		return v
 	}
-	kernels, err := k.f.reference()
+	reference, err := kernel.Reference(k.f.Loss, k.f.Congestion)
 	switch {
-	case errors.Is(err, kernel.ErrNotMeasured):
+	case !k.f.measured(), errors.Is(err, kernel.ErrNotMeasured):
 		v.Outcome, v.Detail = model.Ok, "no measurement at these parameters"
 	case err != nil:
 		v.Detail = err.Error()
@@ -79,23 +67,24 @@ func (k likeKernel) Check(h *model.History) model.Verdict {
 		v.Outcome = model.Ok
 		v.Detail = fmt.Sprintf("too little to compare: it takes %d runs of %d messages", enoughRuns, enoughMessages)
 	default:
-		k.compare(&v, h, kernels)
+		k.compare(&v, h, reference.Times)
 	}
 	return v
 }
 
 // compare holds the messages of a history against the kernel's.
-func (k likeKernel) compare(v *model.Verdict, h *model.History, kernels []kernel.Distribution) {
+func (k likeKernel) compare(v *model.Verdict, h *model.History, reference kernel.Distribution) {
 	runs := k.f.messages(h)
-	all, pooled := kernel.Pool(runs...), kernel.Pool(kernels...)
+	all := kernel.Pool(runs...)
 	if sent := k.f.Runs * k.f.Messages; !h.Complete() || len(all) != sent {
 		v.Detail = fmt.Sprintf("it cannot be judged yet: %d of %d messages have arrived", len(all), sent)
 		return
 	}
 	var differences []string
 	for _, p := range fidelityQuantiles {
-		got, want := all.Quantile(p), pooled.Quantile(p)
-		least, most := KernelBounds(kernels, p)
+		got, want := all.Quantile(p), reference.Quantile(p)
+		least := time.Duration(float64(want) * (1 - KernelTolerance))
+		most := time.Duration(float64(want) * (1 + KernelTolerance))
 		late, lateError := share(runs, most)
 		early, earlyError := share(runs, least-1)
 		if 1-late < p-3*lateError || 1-early > p+3*earlyError {
@@ -121,12 +110,9 @@ func share(runs []kernel.Distribution, t time.Duration) (mean, stdErr float64) {
 
 func inMillis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// reference gives the kernel's runs if the parameters are those of a measurement.
-func (f *Fidelity) reference() ([]kernel.Distribution, error) {
-	if f.Latency != kernel.Latency || f.Size != kernel.MessageSize || f.Interval != kernel.MessageInterval {
-		return nil, kernel.ErrNotMeasured
-	}
-	return kernel.Messages(f.Loss, f.Congestion)
+// measured reports whether the messages are those that were measured, loss and congestion control aside.
+func (f *Fidelity) measured() bool {
+	return f.Latency == kernel.Latency && f.Size == kernel.MessageSize && f.Interval == kernel.MessageInterval
 }
 
 // messages gives the latencies of the messages of each connection, without the fetches.
@@ -148,8 +134,8 @@ func (f *Fidelity) messages(h *model.History) []kernel.Distribution {
 // Figures implements [Illustrator]: the latencies of messages over those of the kernel, if they were
 // measured.
 func (f *Fidelity) Figures(h *model.History) []plots.Named {
-	runs, err := f.reference()
-	if err != nil {
+	reference, err := kernel.Reference(f.Loss, f.Congestion)
+	if !f.measured() || err != nil {
 		return nil // LikeKernel says so
 	}
 	c := plots.Comparison{
@@ -159,8 +145,10 @@ func (f *Fidelity) Figures(h *model.History) []plots.Named {
 		Name:      "Linux 6.18",
 		Noise:     kernel.Noise,
 		Quantiles: slices.Clone(fidelityQuantiles),
+		Pooled:    reference.Times,
+		Runs:      reference.Runs,
 	}
-	for _, r := range runs {
+	for _, r := range reference.Single {
 		c.Measured = append(c.Measured, r)
 	}
 	return []plots.Named{{Name: "fidelity", Figure: plots.Fidelity(c)}}

@@ -24,8 +24,8 @@ func fidelityAt(c kernel.Condition) *scenarios.Fidelity {
 }
 
 // Goal: programs on the simulated network see what they would see on a real kernel.
-// Method: 30 connections of 3,000 messages and 30 fetches of each kind, in one world, against the measured
-// runs: quantiles of latency, the share of late messages, and the times of fetches.
+// Method: 30 connections of 3,000 messages and 30 fetches of each kind, in one world, against what was
+// measured: quantiles of latency (by LikeKernel), the share of late messages, and the times of fetches.
 func TestFidelity(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some minutes of virtual time")
@@ -43,7 +43,7 @@ func TestFidelity(t *testing.T) {
 				return nil
 			})
 			require.True(t, res.Ok(), "%s", res.Banner(nil, ""))
-			compareMessages(t, c, f, res.History)
+			compareLate(t, c, f, res.History)
 			compareFetches(t, c, sys)
 		})
 	}
@@ -55,7 +55,7 @@ func configured(f *scenarios.Fidelity) sim.Config {
 	return cfg
 }
 
-func compareMessages(t *testing.T, c kernel.Condition, f *scenarios.Fidelity, h *model.History) {
+func compareLate(t *testing.T, c kernel.Condition, f *scenarios.Fidelity, h *model.History) {
 	runs, err := kernel.Messages(c.Loss, c.Congestion)
 	require.NoError(t, err)
 	var simulated kernel.Distribution
@@ -65,15 +65,6 @@ func compareMessages(t *testing.T, c kernel.Condition, f *scenarios.Fidelity, h 
 		}
 	}
 	require.Len(t, simulated, f.Runs*f.Messages)
-	pooled := kernel.Pool(runs...)
-	for _, p := range []float64{0.50, 0.90, 0.95, 0.99} {
-		got, want := simulated.Quantile(p), pooled.Quantile(p)
-		least, most := scenarios.KernelBounds(runs, p)
-		t.Logf("p%.0f: %v, kernel %v (%+.1f %%), allowed %v to %v", 100*p, got, want, 100*(float64(got)/float64(want)-1), least, most)
-		require.GreaterOrEqual(t, got, least, "p%.0f", 100*p)
-		require.LessOrEqual(t, got, most, "p%.0f", 100*p)
-	}
-
 	const late = 60 * time.Millisecond
 	least, most := 1.0, 0.0
 	for _, r := range runs {
@@ -161,7 +152,7 @@ func TestLikeKernel(t *testing.T) {
 	require.Contains(t, verdict(func(*scenarios.Fidelity) {}).Detail, "relative to a real kernel: p50 50.0 ms (-0.3 %)")
 	const unmeasured = "no measurement at these parameters"
 	for _, change := range []func(*scenarios.Fidelity){
-		func(f *scenarios.Fidelity) { f.Loss = 0.02 },
+		func(f *scenarios.Fidelity) { f.Loss = 0.025 },
 		func(f *scenarios.Fidelity) { f.Latency = 60 * time.Millisecond },
 		func(f *scenarios.Fidelity) { f.Size = 300 },
 		func(f *scenarios.Fidelity) { f.Interval = 10 * time.Millisecond },
@@ -195,7 +186,7 @@ func TestFidelityFigure(t *testing.T) {
 	require.Empty(t, figures[0].Figure.Problem())
 	require.Regexp(t, `^Simulated latency is within \d+ % of Linux 6\.18 at the median, p90, p95 and p99$`, figures[0].Figure.Title())
 	require.NotEmpty(t, f.Figures(&model.History{})[0].Figure.Problem(), "a history without messages")
-	f.Loss = 0.02
+	f.Loss = 0.025
 	require.Empty(t, f.Figures(res.History))
 }
 
