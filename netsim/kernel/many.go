@@ -14,7 +14,7 @@ var manyCSV string
 const manyRuns = 40
 
 // manyLosses are the probabilities of loss that [Many] knows.
-var manyLosses = []float64{0.005, 0.01, 0.02, 0.03, 0.05}
+var manyLosses = []float64{0.005, 0.01}
 
 // ManyMeasured lists the conditions that [Many] knows.
 func ManyMeasured() []Condition {
@@ -34,7 +34,7 @@ func ManyMeasured() []Condition {
 func Many(loss float64, congestion string) (Distribution, error) {
 	c := Condition{loss, congestion}
 	if !slices.Contains(ManyMeasured(), c) {
-		return nil, fmt.Errorf("%w in many runs: %v; there is 0.5, 1, 2, 3 or 5 %% loss, with cubic or reno", ErrNotMeasured, c)
+		return nil, fmt.Errorf("%w in many runs: %v; there is 0.5 or 1 %% loss, with cubic or reno", ErrNotMeasured, c)
 	}
 	runs, err := readMessages(strings.NewReader(manyCSV), fmt.Sprintf("loss%g_%s", 100*loss, congestion))
 	if err != nil {

@@ -77,13 +77,13 @@ func compareLate(t *testing.T, sim kernel.Distribution, runs []kernel.Distributi
 	require.LessOrEqual(t, share, most+slack)
 }
 
-// Goal: it holds at other rates of loss, which nothing was ever tuned to.
+// Goal: it holds at another rate of loss, which nothing was ever tuned to.
 // Method: as above, against forty runs under each condition. A quantile is to be within 10 % of the kernel's, or
 // within a percentage point of its place: where the distribution has a cliff, the smallest
 // difference in how many messages are late moves a quantile from its foot to its top.
-func TestMessagesAtOtherLosses(t *testing.T) {
+func TestMessagesAtOtherLoss(t *testing.T) {
 	if testing.Short() {
-		t.Skip("an hour of virtual time for each of eight conditions")
+		t.Skip("hours of virtual time")
 	}
 	for _, c := range kernel.ManyMeasured() {
 		if c.Loss == 0.01 {
