@@ -91,7 +91,7 @@ func TestChatAggregates(t *testing.T) {
 // may keep for it and its connection holds.
 func slowReader(t *testing.T, c *scenarios.Chat) {
 	c.Clients, c.Rooms, c.Publishers, c.Rate, c.Body, c.Queue = 4, 1, 1, 60, 20000, 16
-	c.Transport, c.Fidelity = "sse", "stream"
+	c.Transport, c.Fidelity = "ws", "stream"
 	c.Latency, c.Jitter, c.Loss, c.Duration = 5*time.Millisecond, 0, 0, 10*time.Second
 	faults, err := sim.ParseSchedule("pause(client-1)@3s for 2s")
 	require.NoError(t, err)

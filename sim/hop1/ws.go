@@ -38,10 +38,16 @@ func (w *writing) during(write func() error) error {
 	return write()
 }
 
+// pongSettle is how long a ping is left before it is told whether a message is being written. What brought the ping
+// may just have made room for a message that had to wait: whether its writer has heard of that would differ from run
+// to run. However short, a moment of virtual time passes only when all is at rest.
+const pongSettle = 250 * time.Nanosecond
+
 // onPing marks a sign of life, and says whether the ping gets its pong.
 func (w *writing) onPing(h *heard) func(context.Context, []byte) bool {
-	return func(context.Context, []byte) bool {
+	return func(ctx context.Context, _ []byte) bool {
 		h.mark()
+		_ = pause(ctx, pongSettle) // if it is the end, the pong finds out
 		return w.Load() == 0
 	}
 }
@@ -49,9 +55,12 @@ func (w *writing) onPing(h *heard) func(context.Context, []byte) bool {
 // keepAlive pings the peer every heartbeat until ctx ends, which gives nil, or a ping cannot be
 // written, or nothing at all has been heard of the peer for idle, which gives errSilent. Not only the
 // pong counts as a sign of life, but any: a pong may have to queue behind much data.
-func keepAlive(ctx context.Context, conn *websocket.Conn, h *heard, heartbeat, idle time.Duration) error {
+//
+// A ping under way outlives ctx, but not life. It may have been waiting for a message to be written; had it its turn
+// just after its context ended, the library would close the connection, and no goodbye could be said.
+func keepAlive(ctx, life context.Context, conn *websocket.Conn, h *heard, heartbeat, idle time.Duration) error {
 	for pause(ctx, heartbeat) == nil {
-		if err := pingUntilHeard(ctx, conn, h, idle); err != nil && ctx.Err() == nil {
+		if err := pingUntilHeard(life, conn, h, idle); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
@@ -108,7 +117,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub *ope
 		_ = conn.CloseNow() // ends a blocked write; that it may be closed already is no error
 	})
 	helpers.Go(func() {
-		if keepAlive(ctx, conn, h, s.cfg.Heartbeat, s.cfg.IdleTimeout) != nil {
+		if keepAlive(ctx, reading, conn, h, s.cfg.Heartbeat, s.cfg.IdleTimeout) != nil {
 			hangUp()
 		}
 	})
@@ -226,7 +235,7 @@ func dialWebSocket(ctx context.Context, cfg *ClientConfig, from claim) (stream, 
 	h.mark()
 	go func() {
 		defer close(s.fell)
-		if err := keepAlive(live, conn, h, cfg.Heartbeat, cfg.IdleTimeout); errors.Is(err, errSilent) {
+		if err := keepAlive(live, live, conn, h, cfg.Heartbeat, cfg.IdleTimeout); errors.Is(err, errSilent) {
 			s.fell <- err
 		}
 		_ = conn.CloseNow() // ends a blocked next; that it may be closed already is no error
