@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -29,26 +28,60 @@ func compression(on bool) websocket.CompressionMode {
 // must not wait for who writes. If both ends did, each behind a message that the other does not read
 // because it waits itself, neither would ever go on. The message is a sign of life as good as a pong, and
 // the next ping gets one (RFC 6455 section 5.5.3 lets an endpoint answer the latest ping only).
-type writing struct{ atomic.Int32 }
+type writing struct {
+	mu    sync.Mutex // never held while waiting
+	count int
+	since time.Time // when count last ceased to be 0
+	until time.Time // when it last became 0 again, of those times that took any time
+}
 
 // during runs a write.
 func (w *writing) during(write func() error) error {
-	w.Add(1)
-	defer w.Add(-1)
+	w.mu.Lock()
+	if w.count == 0 {
+		w.since = time.Now()
+	}
+	w.count++
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.count--
+		if now := time.Now(); w.count == 0 && w.since.Before(now) {
+			w.until = now
+		}
+	}()
 	return write()
 }
 
-// pongSettle is how long a ping is left before it is told whether a message is being written. What brought the ping
-// may just have made room for a message that had to wait: whether its writer has heard of that would differ from run
-// to run. However short, a moment of virtual time passes only when all is at rest.
+// held tells whether writes have, up to this instant, had to wait.
+func (w *writing) held() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	return w.count > 0 && w.since.Before(now) || w.until.Equal(now)
+}
+
+func (w *writing) none() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.count == 0
+}
+
+// pongSettle is how long a ping that finds writes held is left, before it gets its pong or not. What brought it may
+// just have made room for what is being written: whether the writer has heard of that would differ from run to run.
+// However short, a moment of virtual time passes only when all is at rest.
 const pongSettle = 250 * time.Nanosecond
 
 // onPing marks a sign of life, and says whether the ping gets its pong.
 func (w *writing) onPing(h *heard) func(context.Context, []byte) bool {
 	return func(ctx context.Context, _ []byte) bool {
 		h.mark()
+		if !w.held() {
+			return true
+		}
 		_ = pause(ctx, pongSettle) // if it is the end, the pong finds out
-		return w.Load() == 0
+		return w.none()
 	}
 }
 
