@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -70,15 +71,18 @@ func (b *Switchboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	me := &attached{queue: make(chan letter, switchQueue), drop: cancel}
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		b.attach(name, me) // before the peer is told that it is: what others may call it for is kept
+		defer b.detach(name, me)
+	}
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return // Accept has answered
 	}
 	conn.SetReadLimit(maxSignal)
-	ctx, cancel := context.WithCancel(r.Context())
-	me := &attached{queue: make(chan letter, switchQueue), drop: cancel}
-	b.attach(name, me)
-	defer b.detach(name, me)
 	var writing sync.WaitGroup
 	writing.Go(func() {
 		_ = writeLetters(ctx, conn, me.queue) // its end ends the reading
