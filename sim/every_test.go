@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,17 +18,17 @@ func TestEvery(t *testing.T) {
 	var seen []int
 	res := sim.Run(t, sim.Config{Seed: 1, Repeat: 2}, func(w *sim.World) error {
 		seen = nil
-		count := 0
+		var count atomic.Int64
 		w.Node("n", func(ctx context.Context, n *sim.Node) error {
 			time.Sleep(time.Second - n.Now())
 			for ; ctx.Err() == nil; time.Sleep(500 * time.Millisecond) {
-				count++
+				count.Add(1)
 			}
 			return nil
 		})
 		w.Every(time.Second, func() {
-			seen = append(seen, count)
-			w.Record(model.Event{Kind: model.Level, Node: "n", Object: "count", Value: int64(count)})
+			seen = append(seen, int(count.Load()))
+			w.Record(model.Event{Kind: model.Level, Node: "n", Object: "count", Value: count.Load()})
 		})
 		w.RunFor(3500 * time.Millisecond)
 		return nil

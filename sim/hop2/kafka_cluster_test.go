@@ -42,7 +42,9 @@ func newKafkaOnPipes(t *testing.T, dir string, brokers int) *kafkaOnPipes {
 
 func (k *kafkaOnPipes) start(t *testing.T, broker int) {
 	l := simtest.Listen()
+	pipesMu.Lock()
 	k.pipes[k.addrs[broker]] = l
+	pipesMu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- k.cluster.Serve(ctx, broker, l) }()
@@ -144,9 +146,9 @@ func TestKafkaCluster(t *testing.T) {
 func TestKafkaLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKafkaOnPipes(t, "", 2)
-		k.cluster.failover = time.Hour
 		k.stop(0)
-		k.stop(1) // the next life has that failover
+		k.stop(1)
+		k.cluster.failover = time.Hour // of the next life
 		k.start(t, 0)
 		k.start(t, 1)
 		s := k.open(t, "kafka-0:9092")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -14,10 +15,16 @@ import (
 	"github.com/twohop/twohop/sim/internal/simtest"
 )
 
+// pipesMu guards who listens, while clients dial.
+var pipesMu sync.Mutex
+
 // pipesTo is a dialer of brokers that listen on pipes, by address.
 func pipesTo(brokers map[string]*simtest.Pipes) func(context.Context, string, string) (net.Conn, error) {
 	return func(_ context.Context, _, addr string) (net.Conn, error) {
-		if p := brokers[addr]; p != nil {
+		pipesMu.Lock()
+		p := brokers[addr]
+		pipesMu.Unlock()
+		if p != nil {
 			return p.Connect()
 		}
 		return nil, fmt.Errorf("dial %s: %w", addr, syscall.ECONNREFUSED)
