@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -25,6 +26,7 @@ type Config struct {
 	// Faults befall the world besides those that its function asks for.
 	Faults Schedule
 	// Repeat is how often the run is made; the trace hashes of all must be equal (but see Outcome). 0 means once.
+	// Every second run has all processors, and the others have one.
 	Repeat int
 	// Outcome, if set, is what repetitions must agree on instead of the trace hash: lines that say what came
 	// of a run. It is for programs that are known not to be byte-exact, such as WebRTC, and for nothing
@@ -129,7 +131,8 @@ func list(lines []string) string {
 // Run makes a world and runs f in it, in virtual time, as often as cfg says. It does not fail the
 // test t, but reports what came of it; see [Test] for the other way.
 //
-// A run seeds the randomness of the whole process, so runs of one process go one after the other.
+// A run seeds the randomness of the whole process, and sets how many processors it has, so runs of one process go one
+// after the other.
 func Run(t *testing.T, cfg Config, f func(*World) error) *Result {
 	first := runOnce(t, &cfg, 0, f)
 	cfg.Capture = nil
@@ -203,6 +206,11 @@ type outcome struct {
 // be ended either, only left behind.
 func runOnce(t *testing.T, cfg *Config, repetition int, f func(*World) error) *outcome {
 	seedProcess(t, cfg.Seed)
+	if repetition%2 == 0 {
+		// In a run one goroutine at a time does anything: to hand over to another processor, and to look for work on
+		// it, costs more than it gains. But what comes of the run must not depend on that.
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	}
 	began := time.Now()
 	b := &bubble{done: make(chan *outcome, 1)}
 	go b.run(t, cfg, f)
