@@ -2,7 +2,9 @@ package simtest
 
 import (
 	"log"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +12,14 @@ import (
 
 // Main runs a package's tests, and gives the status to exit with: not 0 either if a goroutine is left in
 // whose stack one of the marks stands, such as the path of a package. Bubbles check theirs themselves.
+//
+// They have one processor, unless GOMAXPROCS or -cpu says something else, or the race detector is on, which is when
+// it matters who runs beside whom.
 func Main(m *testing.M, marks ...string) int {
+	if !race && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1) // handing over to another processor takes longer than what is then done there
+	}
+	debug.SetGCPercent(gcPercent)
 	code := m.Run()
 	if code != 0 {
 		return code
@@ -25,6 +34,9 @@ func Main(m *testing.M, marks ...string) int {
 	log.Printf("leaked goroutines:\n%s", strings.Join(left, "\n\n"))
 	return 1
 }
+
+// gcPercent lets the heap grow to five times what is in use, a few dozen megabytes, before it is collected.
+const gcPercent = 400
 
 // marked gives the stacks of the goroutines but this one that have a mark.
 func marked(marks []string) []string {

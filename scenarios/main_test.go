@@ -1,0 +1,13 @@
+package scenarios_test
+
+import (
+	"os"
+	"runtime/debug"
+	"testing"
+)
+
+// TestMain lets the heap grow to five times what is in use, some hundred megabytes at most, before it is collected.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
