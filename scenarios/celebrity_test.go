@@ -103,7 +103,7 @@ func TestCelebrityDesigns(t *testing.T) {
 			c.Clients, c.Sizes = 50, 2
 			change(c)
 			require.NoError(t, c.Validate())
-			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 2, Repeat: 2})
+			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 2, Repeat: repeat(true)})
 			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
 		})
 	}

@@ -26,11 +26,15 @@ func smallChat() *scenarios.Chat {
 // Goal: clients that lose their edge miss, repeat and reorder nothing.
 // Method: the catalogue's chat, as it is.
 func TestChat(t *testing.T) {
+	if testing.Short() {
+		t.Skip("TestChatVariants has the same with fewer clients")
+	}
 	sim.Test(t, func(w *sim.World) { w.Fail(scenarios.NewChat().Run(w)) })
 }
 
 // Goal: the same, whatever clients use and however connections are modelled.
 func TestChatVariants(t *testing.T) {
+	short := []string{"hold", "stream", "l7"}
 	for name, change := range map[string]func(*scenarios.Chat){
 		"ws":      func(c *scenarios.Chat) { c.Transport = "ws" },
 		"sse":     func(c *scenarios.Chat) { c.Transport = "sse" },
@@ -44,6 +48,9 @@ func TestChatVariants(t *testing.T) {
 		"l7":      func(c *scenarios.Chat) { c.Balancer = "l7" },
 		"one":     func(c *scenarios.Chat) { c.Clients, c.Publishers, c.Rooms = 1, 1, 1 },
 	} {
+		if testing.Short() && !slices.Contains(short, name) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			c := smallChat()
 			change(c)
@@ -151,6 +158,9 @@ func TestChatMutants(t *testing.T) {
 		}
 		t.Run(m.Name, func(t *testing.T) {
 			seeds := uint64(5)
+			if testing.Short() {
+				seeds = 1
+			}
 			if change[m.Name] != nil {
 				seeds = 1 // it takes long
 				if testing.Short() {
@@ -184,7 +194,7 @@ const hashOnly = "TWOHOP_TEST_HASH_ONLY"
 func TestChatReproduces(t *testing.T) {
 	runs := 4
 	if testing.Short() {
-		runs = 1
+		runs = 2 // on one processor, and on all
 	}
 	res := sim.Run(t, sim.Config{Seed: 11, Repeat: runs}, smallChat().Run)
 	require.NoError(t, res.Err)
@@ -197,6 +207,9 @@ func TestChatReproduces(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	for _, procs := range []string{"1", "2", "4"} {
+		if testing.Short() && procs == "1" {
+			continue
+		}
 		cmd := exec.Command(self, "-test.run", "^TestChatReproduces$")
 		cmd.Env = append(os.Environ(), hashOnly+"=1", "GOMAXPROCS="+procs)
 		if testing.Short() {
@@ -213,6 +226,9 @@ func TestChatReproduces(t *testing.T) {
 
 // Goal: so do the transports that are requests, over and over.
 func TestPollingChatReproduces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("TestTransportsReproduce has the same")
+	}
 	for _, transport := range []string{"poll", "longpoll"} {
 		c := smallChat()
 		c.Transport = transport
@@ -283,7 +299,7 @@ func TestChatSurvivesItsHazards(t *testing.T) {
 		c := smallChat()
 		c.Duration = 30 * time.Second
 		require.NoError(t, scenarios.ChooseFaults(c, "heavy", seed))
-		report, res := scenarios.Execute(t, c, "", sim.Config{Seed: seed, Repeat: 2})
+		report, res := scenarios.Execute(t, c, "", sim.Config{Seed: seed, Repeat: repeat(seed%2 == 0)})
 		require.Equal(t, model.Ok, report.Outcome(), "seed %d: %s", seed, res.Banner(nil, ""))
 		for _, f := range report.Faults {
 			if f.Bites > 0 {

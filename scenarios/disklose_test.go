@@ -28,7 +28,7 @@ func TestChatWhoseSourceLosesItsDisk(t *testing.T) {
 				faults, err := sim.ParseSchedule(kind + "(" + node + ")@5s for 1s")
 				require.NoError(t, err)
 				c.SetFaults(faults)
-				report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 2, Repeat: 2})
+				report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 2, Repeat: repeat(kind == "disk-lose")})
 				require.Equal(t, model.Ok, report.Outcome(), "%s: %s", kind, res.Banner(nil, ""))
 				require.Equal(t, 1, report.Faults[0].Bites)
 				if kind == "crash" {
@@ -52,7 +52,7 @@ func TestChatWhoseCoordinatorLosesItsDisk(t *testing.T) {
 		faults, err := sim.ParseSchedule("disk-lose(" + node + ")@4s for 1s; crash(edge-1)@6s for 2s")
 		require.NoError(t, err)
 		c.SetFaults(faults)
-		report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 2, Repeat: 2})
+		report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 2, Repeat: repeat(node == "coord-1")})
 		require.Equal(t, model.Ok, report.Outcome(), "%s: %s", node, res.Banner(nil, ""))
 		require.Equal(t, 1, report.Faults[0].Bites)
 		require.Zero(t, report.Discontinuities)

@@ -32,7 +32,7 @@ func tinyChat(t *testing.T, transport, strategy string) *scenarios.Chat {
 
 // Goal: any hop 1 goes with any hop 2: an edge crashes and returns, clients lose nothing of which they are not
 // told, and the run reproduces itself.
-// Method: all pairs; with -short every strategy with one transport, and every transport.
+// Method: all pairs, of which one for each strategy runs twice; with -short those only, once.
 func TestAnyHop1WithAnyHop2(t *testing.T) {
 	transports := hop1.Transports()
 	for i, strategy := range chatStrategies() {
@@ -42,7 +42,7 @@ func TestAnyHop1WithAnyHop2(t *testing.T) {
 			}
 			t.Run(strategy+"/"+transport, func(t *testing.T) {
 				c := tinyChat(t, transport, strategy)
-				report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 3, Repeat: 2})
+				report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 3, Repeat: repeat(k == i%len(transports))})
 				require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
 				require.Equal(t, transport == "webrtc", report.Inexact)
 				require.Equal(t, []string{transport}, report.Transports())
@@ -68,7 +68,7 @@ func TestAnyHop2SurvivesTheHazards(t *testing.T) {
 			c := tinyChat(t, "mix", strategy)
 			c.Clients, c.Duration = 12, 30*time.Second
 			require.NoError(t, scenarios.ChooseFaults(c, "heavy", uint64(i)))
-			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: uint64(i), Repeat: 2})
+			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: uint64(i), Repeat: repeat(true)})
 			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
 			own := 0
 			for _, h := range c.Hazards() {
@@ -96,7 +96,7 @@ func TestRelaysSurviveTheHazards(t *testing.T) {
 			c := tinyChat(t, "mix", strategy)
 			c.Clients, c.Relays, c.Duration = 12, 2, 30*time.Second
 			require.NoError(t, scenarios.ChooseFaults(c, "heavy", uint64(i)))
-			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: uint64(i), Repeat: 2})
+			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: uint64(i), Repeat: repeat(true)})
 			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
 		})
 	}
@@ -108,28 +108,28 @@ func TestRelaysSurviveTheHazards(t *testing.T) {
 // Goal: the ring loses nothing, whatever of it fails, one thing at a time.
 // Method: a chat over it, with one fault after its clients have connected; each must bite.
 func TestRingConformance(t *testing.T) {
-	for name, fault := range map[string]string{
-		"source restart":      "crash(source)@5s for 3s",
-		"source partition":    "partition(edge-1, source)@5s for 3s",
-		"coordinator restart": "crash(coord-1)@5s for 3s",
-		"controller restart":  "crash(controller)@5s for 3s",
-		"edge crash":          "crash(edge-1)@5s for 4s",
-		"edge gone":           "crash(edge-1)@5s",
-		"rolling restart":     "stop(edge-1)@5s for 3s\nstop(edge-2)@10s for 3s",
-		"slow edge":           "slow(edge-1, 300ms)@5s for 4s",
-		"scale in":            "stop(edge-1)@5s",
-		"scale out":           "stop(edge-2)@1ms for 6s", // it is not there before
+	for i, failure := range []struct{ name, faults string }{
+		{"source restart", "crash(source)@5s for 3s"},
+		{"source partition", "partition(edge-1, source)@5s for 3s"},
+		{"coordinator restart", "crash(coord-1)@5s for 3s"},
+		{"controller restart", "crash(controller)@5s for 3s"},
+		{"edge crash", "crash(edge-1)@5s for 4s"},
+		{"edge gone", "crash(edge-1)@5s"},
+		{"rolling restart", "stop(edge-1)@5s for 3s\nstop(edge-2)@10s for 3s"},
+		{"slow edge", "slow(edge-1, 300ms)@5s for 4s"},
+		{"scale in", "stop(edge-1)@5s"},
+		{"scale out", "stop(edge-2)@1ms for 6s"}, // it is not there before
 	} {
-		if testing.Short() && name != "edge gone" {
+		if testing.Short() && failure.name != "edge gone" {
 			continue
 		}
-		t.Run(name, func(t *testing.T) {
-			faults, err := sim.ParseSchedule(fault)
+		t.Run(failure.name, func(t *testing.T) {
+			faults, err := sim.ParseSchedule(failure.faults)
 			require.NoError(t, err)
 			c := tinyChat(t, "mix", hop2.RingName)
 			c.Duration = 20 * time.Second
 			c.SetFaults(faults)
-			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 4, Repeat: 2})
+			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 4, Repeat: repeat(i%2 == 0)})
 			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
 			require.Zero(t, report.Discontinuities)
 			require.Len(t, report.Faults, len(faults))

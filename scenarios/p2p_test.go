@@ -31,6 +31,9 @@ func TestP2PVariants(t *testing.T) {
 		"no relay":  {func(p *scenarios.P2P) { p.NAT, p.Peers, p.TURN = "symmetric", 2, "off" }, "1 pairs, 1 failed as they must"},
 		"lossy":     {func(p *scenarios.P2P) { p.Peers, p.Loss, p.NAT = 2, 0.1, "full-cone" }, "1 pairs"},
 	} {
+		if testing.Short() && name != "symmetric" {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			p := smallP2P()
 			c.change(p)
@@ -51,6 +54,9 @@ func TestP2PVariants(t *testing.T) {
 // Goal: over a lossy path the unreliable channel loses positions, the reliable one none; and what is shown of
 // the unreliable one is not staler.
 func TestP2PUnreliableIsFresher(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hundreds of messages")
+	}
 	p := smallP2P()
 	p.Peers, p.NAT, p.Loss, p.Reorder, p.Rate = 4, "public", 0.05, 0, 20
 	report, res := scenarios.Execute(t, p, "", sim.Config{Seed: 1})
@@ -65,13 +71,12 @@ func TestP2PUnreliableIsFresher(t *testing.T) {
 
 // Goal: each mutant is caught by the property that it is meant for.
 func TestP2PMutants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("two runs of each")
+	}
 	for _, m := range scenarios.NewP2P().Mutants() {
 		t.Run(m.Name, func(t *testing.T) {
-			seeds := uint64(2)
-			if testing.Short() {
-				seeds = 1
-			}
-			for seed := range seeds {
+			for seed := range uint64(2) {
 				p := smallP2P()
 				p.Reorder = 0.2
 				require.NoError(t, p.Mutate(m.Name))

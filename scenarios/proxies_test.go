@@ -64,12 +64,9 @@ func TestProxies(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, transport := range []string{"exact", "webrtc"} {
-		p, cfg := smallProxies(), sim.Config{Seed: 1}
+		p := smallProxies()
 		p.Transport = transport
-		if transport == "exact" && !testing.Short() {
-			cfg.Repeat = 2
-		}
-		report, res := scenarios.Execute(t, p, "", cfg)
+		report, res := scenarios.Execute(t, p, "", sim.Config{Seed: 1, Repeat: repeat(transport == "exact")})
 		require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
 		for i, declared := range []map[string]row{want, edges} {
 			table := report.Tables[i]
@@ -96,6 +93,9 @@ func TestProxies(t *testing.T) {
 
 // Goal: each mutant is caught, by the property that it is meant for.
 func TestProxiesMutants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("TestProxies is what they would fail")
+	}
 	for _, m := range scenarios.NewProxies().Mutants() {
 		p := smallProxies()
 		p.Duration = 10 * time.Second

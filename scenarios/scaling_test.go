@@ -153,14 +153,10 @@ func TestScalingMutants(t *testing.T) {
 
 // Goal: the same seed gives the same trace.
 func TestScalingReproduces(t *testing.T) {
-	repeat := 3
-	if testing.Short() {
-		repeat = 2
-	}
 	s := smallScaling()
 	s.Clients, s.Duration = 12, 30*time.Second
 	require.NoError(t, s.Validate())
-	res := sim.Run(t, sim.Config{Seed: 11, Repeat: repeat, Fidelity: netsim.Stream}, s.Run)
+	res := sim.Run(t, sim.Config{Seed: 11, Repeat: 2, Fidelity: netsim.Stream}, s.Run)
 	require.NoError(t, res.Err)
 }
 

@@ -147,6 +147,9 @@ func TestTransportsMutants(t *testing.T) {
 		if m.Name != "no-resume" && m.Name != "no-dedupe" {
 			continue // takes parameters of its own to show
 		}
+		if testing.Short() && m.Name != "no-resume" {
+			continue
+		}
 		s := smallTransports()
 		require.NoError(t, s.Mutate(m.Name))
 		res := sim.Run(t, sim.Config{Seed: 1}, s.Run)
@@ -184,7 +187,7 @@ func TestPartsCount(t *testing.T) {
 func TestTransportsReproduce(t *testing.T) {
 	const repeat = 2
 	for _, transport := range hop1.Transports() {
-		if transport == "webrtc" {
+		if transport == "webrtc" || testing.Short() && transport != "longpoll" && transport != "ws" {
 			continue
 		}
 		t.Run(transport, func(t *testing.T) {
@@ -210,6 +213,9 @@ func figuresOf(t *testing.T, s scenarios.Illustrator, h *model.History) []string
 // and each mutant of the experiment is caught.
 func TestCallbackGap(t *testing.T) {
 	for _, latency := range []time.Duration{5 * time.Millisecond, 100 * time.Millisecond, 700 * time.Millisecond} {
+		if testing.Short() && latency != 100*time.Millisecond {
+			continue
+		}
 		g := scenarios.NewCallbackGap()
 		g.Latency, g.Pairs = latency, 2
 		report, res := scenarios.Execute(t, g, "", sim.Config{Seed: 3})
