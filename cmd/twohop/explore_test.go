@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 // TestMain lets the test binary be a worker, as explore starts its own program again.
 func TestMain(m *testing.M) {
 	if len(os.Args) < 2 || os.Args[1] != workerName {
+		debug.SetGCPercent(workerGCPercent)
 		os.Exit(m.Run())
 	}
 	if what := os.Getenv("TWOHOP_BROKEN_WORKER"); what == "crash" {

@@ -19,6 +19,9 @@ var fewTransports = []string{
 
 // Goal: the comparison's table, figures and result have every transport, and its parts.
 func TestCompareTransports(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the comparison and its parts, and draws them")
+	}
 	dir := t.TempDir()
 	status, stdout, stderr := run(t, append(fewTransports, "--out", dir)...)
 	require.Zero(t, status, "%s", stderr)
@@ -99,6 +102,9 @@ func TestTransportsExitStatus(t *testing.T) {
 		{[]string{"run", "poll-interval", "--mutant", "in-step"}, 1, "Illegal: ClosedForm: polling every 250ms"},
 		{append(fewTransports, "--mutant", "no-dedupe"), 1, "Illegal: NoDuplicate: "},
 	} {
+		if testing.Short() && c.status != 2 {
+			continue
+		}
 		status, _, stderr := run(t, c.args...)
 		require.Equal(t, c.status, status, "%q: %s", c.args, stderr)
 		require.Contains(t, stderr, c.stderr)
