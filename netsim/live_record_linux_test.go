@@ -33,7 +33,7 @@ func TestLiveRecord(t *testing.T) {
 	for i := range permilles {
 		rows[1+i] = []string{strconv.Itoa(i)}
 	}
-	for _, loss := range []float64{0.005, 0.01} {
+	for _, loss := range []float64{0.005, 0.01, 0.02, 0.03, 0.05} {
 		for _, congestion := range []string{"cubic", "reno"} {
 			rows[0] = append(rows[0], fmt.Sprintf("loss%g_%s", 100*loss, congestion))
 			pooled := recordKernel(t, loss, congestion)

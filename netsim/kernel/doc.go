@@ -16,6 +16,7 @@
 // # Limitations
 //
 // Three runs of 3,000 messages and ten fetches are a sample. Where few messages are late at all, as beyond
-// the 90th percentile at 1 % loss, the runs differ by up to a third among themselves. The forwarder was
-// now and then up to 55 ms late, so what lies above [Noise] says nothing about the kernel.
+// the 90th percentile at 1 % loss, single runs differ by up to a third among themselves; the forty of [Many]
+// together do not. The forwarder was now and then up to 60 ms late, so what lies above [Noise] says nothing
+// about the kernel.
 package kernel

@@ -14,7 +14,7 @@ var manyCSV string
 const manyRuns = 40
 
 // manyLosses are the probabilities of loss that [Many] knows.
-var manyLosses = []float64{0.005, 0.01}
+var manyLosses = []float64{0.005, 0.01, 0.02, 0.03, 0.05}
 
 // ManyMeasured lists the conditions that [Many] knows.
 func ManyMeasured() []Condition {
