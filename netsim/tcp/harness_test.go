@@ -12,6 +12,7 @@ type world struct {
 	now       time.Duration
 	steps     int
 	events    eventHeap
+	planned   []simEvent // at and step ascend: what is planned in order, as thousands of messages are, needs no heap
 	ends      [2]*end
 	links     [2]*link // links[i] is from ends[i]
 	trace     func(string)
@@ -61,9 +62,13 @@ type simEvent struct {
 type eventHeap []simEvent
 
 func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].step < h[j].step
+
+func (h eventHeap) Less(i, j int) bool { return h[i].before(&h[j]) }
+
+func (e *simEvent) before(o *simEvent) bool {
+	return e.at < o.at || e.at == o.at && e.step < o.step
 }
+
 func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h *eventHeap) Push(x any)   { *h = append(*h, x.(simEvent)) }
 func (h *eventHeap) Pop() any {
@@ -96,7 +101,25 @@ func mustSettings(c Config) *Settings {
 
 func (w *world) at(t time.Duration, fn func()) {
 	w.steps++
-	heap.Push(&w.events, simEvent{at: max(t, w.now), step: w.steps, to: -1, fn: fn})
+	e := simEvent{at: max(t, w.now), step: w.steps, to: -1, fn: fn}
+	if n := len(w.planned); n == 0 || w.planned[n-1].before(&e) {
+		w.planned = append(w.planned, e)
+		return
+	}
+	heap.Push(&w.events, e)
+}
+
+// pop takes the first event out, if it is not after at.
+func (w *world) pop(at time.Duration) (e simEvent, ok bool) {
+	planned := len(w.planned) > 0 && (len(w.events) == 0 || w.planned[0].before(&w.events[0]))
+	switch {
+	case planned && w.planned[0].at <= at:
+		e, w.planned = w.planned[0], w.planned[1:]
+		return e, true
+	case !planned && len(w.events) > 0 && w.events[0].at <= at:
+		return heap.Pop(&w.events).(simEvent), true
+	}
+	return simEvent{}, false
 }
 
 // Send implements Output.
@@ -173,8 +196,7 @@ func (w *world) step(end time.Duration) bool {
 			at, who = t, i
 		}
 	}
-	if len(w.events) > 0 && w.events[0].at <= at {
-		e := heap.Pop(&w.events).(simEvent)
+	if e, ok := w.pop(at); ok {
 		w.now = max(e.at, w.now)
 		if e.to < 0 {
 			e.fn()

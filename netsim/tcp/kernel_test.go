@@ -21,7 +21,7 @@ import (
 func TestMessagesLikeKernel(t *testing.T) {
 	for _, c := range append(kernel.ManyMeasured(), kernel.Condition{Loss: 0, Congestion: "cubic"}) {
 		t.Run(c.String(), func(t *testing.T) {
-			if testing.Short() && c.Loss > 0.01 {
+			if testing.Short() && c.Loss > 0 {
 				t.Skip("hours of virtual time")
 			}
 			t.Parallel()
