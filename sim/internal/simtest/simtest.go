@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"flag"
 	"log"
 	"os"
 	"runtime"
@@ -13,10 +14,12 @@ import (
 // Main runs a package's tests, and gives the status to exit with: not 0 either if a goroutine is left in
 // whose stack one of the marks stands, such as the path of a package. Bubbles check theirs themselves.
 //
-// They have one processor, unless GOMAXPROCS or -cpu says something else, or the race detector is on, which is when
-// it matters who runs beside whom.
+// They have one processor, unless GOMAXPROCS or -cpu says something else, or it matters who runs beside whom: with
+// the race detector, and with -live.
 func Main(m *testing.M, marks ...string) int {
-	if !race && os.Getenv("GOMAXPROCS") == "" {
+	flag.Parse()
+	live := flag.Lookup("live")
+	if !race && os.Getenv("GOMAXPROCS") == "" && (live == nil || live.Value.String() == "false") {
 		runtime.GOMAXPROCS(1) // handing over to another processor takes longer than what is then done there
 	}
 	debug.SetGCPercent(gcPercent)
