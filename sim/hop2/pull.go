@@ -43,6 +43,7 @@ type Pull struct {
 	tasks  sync.WaitGroup
 
 	ops *gather[*pending]
+	log roomLog[result]
 
 	mu    sync.Mutex // never held across anything that blocks
 	stats PullStats
@@ -124,6 +125,10 @@ func NewPull(cfg PullConfig) (*Pull, error) {
 		}},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.log = roomLog[result]{
+		label: "pull", conf: &p.cfg.Config, done: p.ctx.Done(), every: cfg.Interval, steady: true,
+		read: func(room string, from, _ model.Cursor) <-chan result { return p.start(p.readOp(room, from)) }, decode: decodeResult,
+	}
 	p.tasks.Go(p.run)
 	return p, nil
 }
@@ -164,7 +169,7 @@ func (p *Pull) Subscribe(ctx context.Context, room string, from model.Cursor) (S
 	if err != nil {
 		return nil, fmt.Errorf("hop2 pull: subscribe to room %s: %w", room, err)
 	}
-	s := &pullSubscription{p: p, room: room, closed: make(chan struct{})}
+	s := newLogReader(&p.log, room)
 	s.begin(from, pageOf(room, r.Page))
 	return s, nil
 }
@@ -182,12 +187,25 @@ func pageOf(room string, w *wire.Page) page {
 	return pg
 }
 
+// decodeResult gives the page that a read came to.
+func decodeResult(room string, r result) (page, error) {
+	if r.err != nil {
+		return page{}, r.err
+	}
+	return pageOf(room, r.Page), nil
+}
+
+// start has an operation done. Its result comes, unless the strategy is closed.
+func (p *Pull) start(op wire.Op) <-chan result {
+	q := newPending(op)
+	p.ops.put(q)
+	return q.answer
+}
+
 // insist tries an operation until it is done, ctx ends, or the store refuses it.
 func (p *Pull) insist(ctx context.Context, op wire.Op) (wire.Result, error) {
 	for n := 1; ; n++ {
-		q := newPending(op)
-		p.ops.put(q)
-		r := p.await(ctx, q)
+		r := p.await(ctx, p.start(op))
 		if r.err == nil || errors.Is(r.err, ErrClosed) || errors.Is(r.err, errReply) {
 			return r.Result, r.err
 		}
@@ -205,9 +223,9 @@ func (p *Pull) insist(ctx context.Context, op wire.Op) (wire.Result, error) {
 }
 
 // await waits for the answer.
-func (p *Pull) await(ctx context.Context, q *pending) result {
+func (p *Pull) await(ctx context.Context, answer <-chan result) result {
 	select {
-	case r := <-q.answer:
+	case r := <-answer:
 		return r
 	case <-p.ctx.Done():
 		return result{err: ErrClosed}
