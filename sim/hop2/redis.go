@@ -39,6 +39,7 @@ type Redis struct {
 	streams  bool   // there is a log
 	cfg      Config
 	identity [8]byte // tells the epochs that this strategy begins from others'
+	attempts
 
 	ctx    context.Context // ends when the strategy is closed
 	cancel context.CancelFunc
@@ -102,6 +103,7 @@ func newRedis(name string, streams bool, cfg Config) (*Redis, error) {
 	}
 	binary.LittleEndian.PutUint64(r.identity[:], cfg.Rand.Uint64())
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.attempts = attempts{&r.cfg, r.ctx.Done(), permanent}
 	r.log = roomLog[answer]{
 		label: name, conf: &r.cfg, done: r.ctx.Done(), every: r.cfg.CheckEvery, decode: decodeAnswer,
 		read: func(room string, from, known model.Cursor) <-chan answer {
@@ -189,36 +191,6 @@ func (r *Redis) reader(room string) (liveSubscription, func(context.Context, mod
 			}
 			return err
 		})
-	}
-}
-
-// insist tries until it succeeds, ctx ends, or the error is one that trying again would not cure.
-func (r *Redis) insist(ctx context.Context, attempt func() error) error {
-	for n := 1; ; n++ {
-		err := attempt()
-		if err == nil || errors.Is(err, ErrClosed) || permanent(err) {
-			return err
-		}
-		if end := r.pause(ctx, r.cfg.backoff(n)); end != nil {
-			if errors.Is(end, ErrClosed) {
-				return end
-			}
-			return fmt.Errorf("%w: gave up after attempt %d: %w (%w)", ErrUnavailable, n, end, err)
-		}
-	}
-}
-
-// pause waits. It fails with ctx's error, or ErrClosed.
-func (r *Redis) pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-r.ctx.Done():
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -68,7 +68,7 @@ func (l *streamed) subscribe(ctx context.Context, room string, from model.Cursor
 	err := await(ctx, room)
 	var r wire.Result
 	if err == nil {
-		r, err = l.log.insist(ctx, l.readOp(room, from))
+		r, err = l.log.do(ctx, l.readOp(room, from))
 	}
 	if err != nil {
 		s.Unsubscribe()
@@ -139,6 +139,25 @@ func (l *streamed) change(f func()) {
 	f()
 	close(l.changed)
 	l.changed = make(chan struct{})
+}
+
+// wait waits for ready, which is called under the lock, to say yes.
+func (l *streamed) wait(ctx context.Context, ready func() bool) error {
+	for {
+		l.mu.Lock()
+		yes, changed := ready(), l.changed
+		l.mu.Unlock()
+		if yes {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-l.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		}
+	}
 }
 
 // listen keeps the stream open, until the strategy is closed. It dials again so much later than others do.
