@@ -45,11 +45,15 @@ func (l *streamed) begin(label string, cfg Config, path string) (err error) {
 	l.log, err = NewPull(PullConfig{Config: cfg})
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.rooms = roomLog[result]{
-		label: label, conf: &l.conf, done: l.ctx.Done(), every: l.conf.CheckEvery,
+		label: label, conf: &l.conf, done: l.ctx.Done(), every: l.conf.CheckEvery + checkApart,
 		read: func(room string, from, _ model.Cursor) <-chan result { return l.log.start(l.readOp(room, from)) }, decode: decodeResult,
 	}
 	return err
 }
+
+// checkApart is how much longer than CheckEvery a silence is believed. What a relay polls for comes as far apart as
+// that to the nanosecond, and whether it or the end of the silence were first would be the scheduler's choice.
+const checkApart = gatherFor
 
 // close ends everything that was started, and waits for it.
 func (l *streamed) close() error {
