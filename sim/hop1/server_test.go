@@ -314,6 +314,9 @@ func TestDrainByContext(t *testing.T) {
 			rctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
 			defer context.AfterFunc(ctx, cancel)()
+			if ctx.Err() != nil {
+				cancel() // now, not when AfterFunc's goroutine has its turn
+			}
 			inner.ServeHTTP(w, r.WithContext(rctx))
 		})
 		w := newWire(t, h)
