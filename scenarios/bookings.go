@@ -24,8 +24,9 @@ type Bookings struct {
 	// Duration is how long a run takes. Agents stop a second before it ends.
 	Duration time.Duration
 
+	plain
+	chosenFaults
 	mutant string
-	faults chatFaults
 }
 
 // NewBookings gives the bookings of the catalogue.
@@ -73,13 +74,7 @@ func (*Bookings) Mutants() []Mutant {
 }
 
 // Mutate implements [Scenario].
-func (b *Bookings) Mutate(name string) error {
-	if err := mutate(b, name); err != nil {
-		return err
-	}
-	b.mutant = name
-	return nil
-}
+func (b *Bookings) Mutate(name string) error { return mutate(b, name, &b.mutant) }
 
 // Properties implements [Scenario].
 func (*Bookings) Properties() []model.Property {
@@ -88,12 +83,6 @@ func (*Bookings) Properties() []model.Property {
 
 // Length implements [Scenario].
 func (b *Bookings) Length() time.Duration { return b.Duration }
-
-// Validate implements [Scenario].
-func (*Bookings) Validate() error { return nil }
-
-// Configure implements [Scenario].
-func (*Bookings) Configure(*sim.Config) {}
 
 // Run implements [Scenario].
 func (b *Bookings) Run(w *sim.World) error {
@@ -115,8 +104,8 @@ func (b *Bookings) Run(w *sim.World) error {
 
 // Faults implements [Faulty]: unless others were chosen, one node after the other crashes and returns.
 func (b *Bookings) Faults() sim.Schedule {
-	if b.faults.chosen {
-		return b.faults.faults
+	if b.chosen {
+		return b.faults
 	}
 	var s sim.Schedule
 	for i := range coordinators {
@@ -126,9 +115,6 @@ func (b *Bookings) Faults() sim.Schedule {
 	}
 	return s
 }
-
-// SetFaults implements [Faulty].
-func (b *Bookings) SetFaults(s sim.Schedule) { b.faults = chatFaults{true, s} }
 
 // Window implements [Faulty]: from when a leader has been elected.
 func (b *Bookings) Window() sim.Window {

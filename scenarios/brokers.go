@@ -135,13 +135,7 @@ func (*Brokers) Mutants() []Mutant {
 }
 
 // Mutate implements [Scenario].
-func (b *Brokers) Mutate(name string) error {
-	if err := mutate(b, name); err != nil {
-		return err
-	}
-	b.mutant = name
-	return nil
-}
+func (b *Brokers) Mutate(name string) error { return mutate(b, name, &b.mutant) }
 
 // Properties implements [Scenario].
 func (*Brokers) Properties() []model.Property { return properties.All() }

@@ -82,13 +82,7 @@ func (*BrokerLoad) Mutants() []Mutant {
 const mutantSlowCard = "slow-card"
 
 // Mutate implements [Scenario].
-func (l *BrokerLoad) Mutate(name string) error {
-	if err := mutate(l, name); err != nil {
-		return err
-	}
-	l.mutant = name
-	return nil
-}
+func (l *BrokerLoad) Mutate(name string) error { return mutate(l, name, &l.mutant) }
 
 // Properties implements [Scenario].
 func (l *BrokerLoad) Properties() []model.Property { return append(properties.All(), l.ClosedForm()) }

@@ -24,6 +24,7 @@ type CallbackGap struct {
 	// Pairs is how many pairs of updates there are of each spacing.
 	Pairs int
 
+	plain
 	mutant string
 }
 
@@ -54,13 +55,7 @@ func (*CallbackGap) Mutants() []Mutant {
 }
 
 // Mutate implements [Scenario].
-func (g *CallbackGap) Mutate(name string) error {
-	if err := mutate(g, name); err != nil {
-		return err
-	}
-	g.mutant = name
-	return nil
-}
+func (g *CallbackGap) Mutate(name string) error { return mutate(g, name, &g.mutant) }
 
 // Properties implements [Scenario].
 func (g *CallbackGap) Properties() []model.Property {
@@ -71,12 +66,6 @@ func (g *CallbackGap) Properties() []model.Property {
 func (g *CallbackGap) Length() time.Duration {
 	return g.connecting() + time.Duration(g.Pairs)*g.period() + g.period()
 }
-
-// Validate implements [Scenario].
-func (*CallbackGap) Validate() error { return nil }
-
-// Configure implements [Scenario].
-func (*CallbackGap) Configure(*sim.Config) {}
 
 // spacings are the times between the updates of a pair, as fractions of Latency.
 var spacings = []float64{0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3}

@@ -95,13 +95,7 @@ func (*Celebrity) Mutants() []Mutant {
 }
 
 // Mutate implements [Scenario].
-func (c *Celebrity) Mutate(name string) error {
-	if err := mutate(c, name); err != nil {
-		return err
-	}
-	c.mutant = name
-	return nil
-}
+func (c *Celebrity) Mutate(name string) error { return mutate(c, name, &c.mutant) }
 
 // Properties implements [Scenario]: of those of its own, such as can be judged with its design.
 func (c *Celebrity) Properties() []model.Property {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -63,9 +64,23 @@ type Chat struct {
 	// all can arrive. After it all leave, and edges have some seconds to give back what they held.
 	Duration time.Duration
 
+	chosenFaults
 	mutant string
-	faults chatFaults
 	layout sim.Layout // instead of the links that the parameters say; nil for those
+	variation
+}
+
+// visits has a client come and go: it calls run, which has it there until its context ends.
+type visits func(ctx context.Context, luck *rand.Rand, run func(context.Context))
+
+// variation is what a scenario that is made of a chat changes in it. The zero value is nothing.
+type variation struct {
+	// edge, unless nil, changes the configuration of edges, and client that of a client, of which it gives what
+	// has it come and go.
+	edge   func(cfg *edge.Config)
+	client func(n *sim.Node, cfg *hop1.ClientConfig) visits
+	// lag is that of the source's copy; see [sourceOptions].
+	lag int
 }
 
 // NewChat gives the chat of the catalogue: 200 clients in 10 rooms.
@@ -129,13 +144,7 @@ func (*Chat) Mutants() []Mutant {
 }
 
 // Mutate implements [Scenario].
-func (c *Chat) Mutate(name string) error {
-	if err := mutate(c, name); err != nil {
-		return err
-	}
-	c.mutant = name
-	return nil
-}
+func (c *Chat) Mutate(name string) error { return mutate(c, name, &c.mutant) }
 
 // Properties implements [Scenario].
 func (c *Chat) Properties() []model.Property {
@@ -259,7 +268,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	w.Link("lb|edge-*", "client-*", thin)
 
 	bug := c.bug()
-	from, err := addSource(w, c.Hop2, sourceOptions{hosts: 1, history: c.History, unsynced: bug.unsynced})
+	from, err := addSource(w, c.Hop2, sourceOptions{hosts: 1, history: c.History, unsynced: bug.unsynced, lag: c.lag})
 	w.Fail(err)
 	if sys.ring = from.record; sys.ring != nil {
 		for i := range c.Rooms {
@@ -274,6 +283,9 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 		serves.Key = func(m model.Message) string { return topicOf(m.ID) }
 	}
 	bug.onEdge(&serves)
+	if c.edge != nil {
+		c.edge(&serves)
+	}
 	backends := make([]string, c.Edges)
 	for i := range backends {
 		name := fmt.Sprintf("edge-%d", i+1)
@@ -357,18 +369,26 @@ func (sys *ChatSystem) subscribe(ctx context.Context, n *sim.Node, i int) error 
 		WebRTC:  &hop1.WebRTC{Net: pionnet.New(n)},
 	}
 	c.bug().onClient(n, &cfg)
+	visit := visits(stay)
+	if c.client != nil {
+		visit = c.client(n, &cfg)
+	}
 	client, err := hop1.NewClient(cfg)
 	if err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(time.Duration(luck.Int64N(int64(500 * time.Millisecond)))): // people don't open their apps at once
-	}
-	_ = client.Run(ctx) // returns when ctx ends, and says so
+	visit(ctx, luck, func(ctx context.Context) {
+		_ = client.Run(ctx) // returns when ctx ends, and says so
+	})
 	return nil
 }
 
-// CaughtUp reports whether every client has reached the end of its room's log, as far as publishers
+// stay is the visits of a client that comes soon, and stays.
+func stay(ctx context.Context, luck *rand.Rand, run func(context.Context)) {
+	sleep(ctx, time.Duration(luck.Int64N(int64(500*time.Millisecond)))) // people don't open their apps at once
+	run(ctx)
+}
+
+// CaughtUp reports whether every client is connected, and has reached the end of its room's log, as far as publishers
 // know it.
-func (sys *ChatSystem) CaughtUp() bool { return sys.caughtUp(sys.chat.Clients) }
+func (sys *ChatSystem) CaughtUp() bool { return sys.caughtUp(sys.chat.Clients) && sys.allConnected() }

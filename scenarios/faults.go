@@ -48,20 +48,20 @@ func ChooseFaults(s Scenario, choice string, seed uint64) error {
 	return nil
 }
 
-// chatFaults is when and how things go wrong in a chat.
-type chatFaults struct {
+// chosenFaults are the faults of a run that were chosen in place of a scenario's own, which embeds it.
+type chosenFaults struct {
 	chosen bool
 	faults sim.Schedule
 }
 
 // SetFaults implements [Faulty].
-func (c *Chat) SetFaults(s sim.Schedule) { c.faults = chatFaults{true, s} }
+func (c *chosenFaults) SetFaults(s sim.Schedule) { *c = chosenFaults{true, s} }
 
 // plan has the chat's faults happen: those that were chosen, or else the crash of the first edge, which
 // must then have bitten by the end of the run.
 func (c *Chat) plan(w *sim.World) (mustBite []string) {
 	w.Plan(c.Faults())
-	if c.faults.chosen {
+	if c.chosen {
 		return nil
 	}
 	return []string{"crash"}
@@ -69,8 +69,8 @@ func (c *Chat) plan(w *sim.World) (mustBite []string) {
 
 // Faults implements [Faulty].
 func (c *Chat) Faults() sim.Schedule {
-	if c.faults.chosen {
-		return c.faults.faults
+	if c.chosen {
+		return c.faults
 	}
 	return sim.Schedule{{Fault: sim.Crash("edge-1"), At: c.Duration / 4, For: c.Duration*2/5 - c.Duration/4}}
 }

@@ -80,13 +80,7 @@ func (*Fidelity) Mutants() []Mutant {
 }
 
 // Mutate implements [Scenario].
-func (f *Fidelity) Mutate(name string) error {
-	if err := mutate(f, name); err != nil {
-		return err
-	}
-	f.mutant = name
-	return nil
-}
+func (f *Fidelity) Mutate(name string) error { return mutate(f, name, &f.mutant) }
 
 // Properties implements [Scenario].
 func (f *Fidelity) Properties() []model.Property {

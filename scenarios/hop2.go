@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/sim"
@@ -61,6 +63,9 @@ type sourceOptions struct {
 	hosts int
 	// history is how many messages of a room are kept. 0 means the strategy's default.
 	history int
+	// lag, unless 0, says that the source has a copy, which takes its place when it loses its disk, and how many
+	// messages of each room that copy is behind. It is for hosts of Redis.
+	lag int
 	// unsynced says that its disk says that it has synced and has not; see [disk.Disk.IgnoreSync].
 	unsynced bool
 }
@@ -162,12 +167,12 @@ func pullSource(w *sim.World, nodes []string, o sourceOptions) source {
 // redisSources adds hosts of Redis whose data survives their crashes. If there are several, rooms are spread over
 // them.
 func redisSources(strategy string) func(*sim.World, []string, sourceOptions) source {
-	return func(w *sim.World, nodes []string, _ sourceOptions) source {
+	return func(w *sim.World, nodes []string, o sourceOptions) source {
 		if len(nodes) == 1 {
-			return redisSource(w, strategy, nodes[0])
+			return redisSource(w, strategy, nodes[0], o)
 		}
 		for _, node := range nodes {
-			redisSource(w, strategy, node)
+			redisSource(w, strategy, node, o)
 		}
 		s, err := shardsAt(strategy, nodes, "6379")
 		w.Fail(err)
@@ -176,19 +181,47 @@ func redisSources(strategy string) func(*sim.World, []string, sourceOptions) sou
 }
 
 // redisSource adds a Redis whose data survives its crash.
-func redisSource(w *sim.World, strategy, node string) source {
+func redisSource(w *sim.World, strategy, node string, o sourceOptions) source {
 	store := hop2.NewRedisStore()
-	w.OnDiskLose(node, store.Lose)
+	lose := store.Lose
+	if o.lag > 0 {
+		lose = func() bool { return store.FallBehind(o.lag) }
+	}
+	w.OnDiskLose(node, lose)
 	w.Node(node, func(ctx context.Context, n *sim.Node) error {
 		l, err := n.Listen("tcp", ":6379")
 		if err != nil {
 			return err
 		}
-		return hop2.ServeRedis(ctx, l, store)
+		return hop2.ServeRedis(ctx, probing{l}, store)
 	})
 	at := brokerAt(strategy, node, "6379")
 	at.held = store.Subscriptions
 	return at
+}
+
+// probing is a broker's listener, whose connections are probed when they are silent, as tcp-keepalive has it in
+// redis.conf, and net.ipv4.tcp_keepalive_time elsewhere. Without it, a broker of which nothing is asked or said
+// holds the subscriptions of an edge that crashed for ever.
+type probing struct{ net.Listener }
+
+// Redis probes after 300 s, and takes a connection for dead when three probes, a third of that apart, have not been
+// answered. Here it is to give everything back within calmLimit.
+var brokerProbes = net.KeepAliveConfig{Enable: true, Idle: 6 * time.Second, Interval: 2 * time.Second, Count: 3}
+
+func (l probing) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if k, ok := c.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	}); ok {
+		if err := k.SetKeepAliveConfig(brokerProbes); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	return c, nil
 }
 
 // shardsAt is a source that is brokers on one port of each of some nodes, which do not know each other.

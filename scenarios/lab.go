@@ -34,7 +34,7 @@ const labInside = 50 * time.Microsecond
 func newLab(w *sim.World) *lab {
 	l := &lab{w: w, inside: labInside}
 	w.Link("*", "*", netsim.Link{Latency: l.inside})
-	w.Node("edge", endpoint(redisSource(w, "redis-streams", "redis")))
+	w.Node("edge", endpoint(redisSource(w, "redis-streams", "redis", sourceOptions{})))
 	return l
 }
 

@@ -98,6 +98,10 @@ var (
 	bookingsHeavy = &Setting{Name: "bookings under heavy faults", Scenario: "bookings", Faults: "heavy"}
 	// orderLamport is a conversation that readers put in order by Lamport clocks.
 	orderLamport = &Setting{Name: "a conversation in order", Scenario: "order", Faults: "heavy"}
+	// failedOver has the broker fail over to a copy that lags.
+	failedOver = &Setting{Name: "a broker that fails over", Scenario: "failover"}
+	// whoIsThere shows who is in a room.
+	whoIsThere = &Setting{Name: "who is there, under heavy faults", Scenario: "presence", Faults: "heavy"}
 	// follower is one room with many followers, who are served by a tree of relays, and naively beside that.
 	follower = &Setting{Name: "one room with many followers", Scenario: "celebrity", Params: params{"clients": "180", "sizes": "2", "branch": "6", "uplink": "2"}}
 	// brokerLossy is edges that subscribe to a broker that keeps nothing, and restarts.
@@ -157,6 +161,8 @@ func MutantCases() []MutantCase {
 		{"no-witness", orderLamport, "A counter for each sender that is called a logical clock, and never takes in what is received.", "Causal"},
 		{"arrival-order", orderLamport, "Each reader shows messages as its connections happen to deliver them.", "TotalOrder"},
 		{"round-robin", orderLamport, "Messages without a key go to the partitions in turn: a publisher's order is lost between them.", "FIFO"},
+		{"blind-start", failedOver, "A failover of an asynchronously replicated broker, which nobody notices: the new master fills positions again.", "Refill"},
+		{"presence-never-leaves", whoIsThere, "An entry in a set when somebody comes, to be removed by a handler that a crash does not run.", "Presence"},
 		{"bypass", follower, "A region whose servers each subscribe to the origin, past the cache that was put there for them.", "FanoutBound"},
 		{"slow-path", follower, "A measurement that forgets a part of the path.", "FanoutBound"},
 		{"tree-only", follower, "A benchmark whose baseline has the optimisation, too.", "NaiveBreaks"},

@@ -27,9 +27,6 @@ func TestMutantCatalogue(t *testing.T) {
 		require.NotEmpty(t, m.Story, m.Name())
 	}
 	for _, e := range properties.Catalogue() {
-		if slices.Contains(elsewhere, e.Name) {
-			continue
-		}
 		require.Contains(t, catchers, e.Name, "the property %s catches no mutant: it may be one that cannot fail", e.Name)
 	}
 	for _, s := range scenarios.All() {
@@ -38,10 +35,6 @@ func TestMutantCatalogue(t *testing.T) {
 		}
 	}
 }
-
-// elsewhere are the properties whose mutants, blind-start and presence-never-leaves, are caught in worlds of package
-// edge's tests: no scenario has a broker that loses the end of a log in silence, or servers that know who is there.
-var elsewhere = []string{"Presence", "Refill"}
 
 // doseSeeds is within how many seeds the tests have a mutant caught.
 const doseSeeds = 12

@@ -25,8 +25,9 @@ type Order struct {
 	// Duration is how long a run takes. Members are silent for the last 4 s, so that all can arrive.
 	Duration time.Duration
 
+	plain
+	chosenFaults
 	mutant string
-	faults chatFaults
 }
 
 // The clocks of an [Order].
@@ -79,13 +80,7 @@ func (*Order) Mutants() []Mutant {
 }
 
 // Mutate implements [Scenario].
-func (o *Order) Mutate(name string) error {
-	if err := mutate(o, name); err != nil {
-		return err
-	}
-	o.mutant = name
-	return nil
-}
+func (o *Order) Mutate(name string) error { return mutate(o, name, &o.mutant) }
 
 // Properties implements [Scenario].
 func (o *Order) Properties() []model.Property {
@@ -98,12 +93,6 @@ func (o *Order) Properties() []model.Property {
 
 // Length implements [Scenario].
 func (o *Order) Length() time.Duration { return o.Duration }
-
-// Validate implements [Scenario].
-func (*Order) Validate() error { return nil }
-
-// Configure implements [Scenario].
-func (*Order) Configure(*sim.Config) {}
 
 // chat is the chat of whose parts the conversation consists.
 func (o *Order) chat() *Chat {
@@ -143,8 +132,8 @@ func (*Order) member(i int) string { return fmt.Sprintf("client-%d", i+1) }
 // Faults implements [Faulty]: unless others were chosen, an edge crashes while one member's clock is behind and
 // another's ahead.
 func (o *Order) Faults() sim.Schedule {
-	if o.faults.chosen {
-		return o.faults.faults
+	if o.chosen {
+		return o.faults
 	}
 	return sim.Schedule{
 		{Fault: sim.Skew(o.member(0), -2*time.Second), At: 2 * time.Second, For: o.Duration - 4*time.Second},
@@ -152,9 +141,6 @@ func (o *Order) Faults() sim.Schedule {
 		{Fault: sim.Crash("edge-1"), At: o.Duration / 4, For: o.Duration / 8},
 	}
 }
-
-// SetFaults implements [Faulty].
-func (o *Order) SetFaults(s sim.Schedule) { o.faults = chatFaults{true, s} }
 
 // Window implements [Faulty].
 func (o *Order) Window() sim.Window { return o.chat().Window() }

@@ -87,13 +87,7 @@ func (*P2P) Mutants() []Mutant {
 }
 
 // Mutate implements [Scenario].
-func (p *P2P) Mutate(name string) error {
-	if err := mutate(p, name); err != nil {
-		return err
-	}
-	p.mutant = name
-	return nil
-}
+func (p *P2P) Mutate(name string) error { return mutate(p, name, &p.mutant) }
 
 // Properties implements [Scenario]: those of every log, for the document, and two of this experiment.
 func (p *P2P) Properties() []model.Property {

@@ -79,13 +79,7 @@ func (*PollInterval) Mutants() []Mutant {
 }
 
 // Mutate implements [Scenario].
-func (p *PollInterval) Mutate(name string) error {
-	if err := mutate(p, name); err != nil {
-		return err
-	}
-	p.mutant = name
-	return nil
-}
+func (p *PollInterval) Mutate(name string) error { return mutate(p, name, &p.mutant) }
 
 // Properties implements [Scenario].
 func (p *PollInterval) Properties() []model.Property { return append(properties.All(), p.ClosedForm()) }

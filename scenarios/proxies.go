@@ -88,13 +88,7 @@ func (p *Proxies) Params() []Param {
 func (*Proxies) Mutants() []Mutant { return mutantsOf(clientMutants) }
 
 // Mutate implements [Scenario].
-func (p *Proxies) Mutate(name string) error {
-	if err := mutate(p, name); err != nil {
-		return err
-	}
-	p.mutant = hop1.Mutant(name)
-	return nil
-}
+func (p *Proxies) Mutate(name string) error { return mutate(p, name, &p.mutant) }
 
 // Properties implements [Scenario].
 func (*Proxies) Properties() []model.Property { return properties.All() }
@@ -180,7 +174,7 @@ func (p *Proxies) build(w *sim.World) *proxiesSystem {
 	sys := &proxiesSystem{p: p}
 	w.Link("*", "*", netsim.Link{Latency: time.Millisecond})
 	w.Link("client-*", "lb-*|edge-*", netsim.Link{Latency: p.Latency}) // no balancer carries UDP
-	redis := redisSource(w, "redis-streams", "redis")
+	redis := redisSource(w, "redis-streams", "redis", sourceOptions{})
 	var backends []string
 	for _, name := range proxiesEdges {
 		w.Node(name, endpoint(redis))

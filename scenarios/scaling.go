@@ -111,13 +111,7 @@ func (*Scaling) Mutants() []Mutant {
 }
 
 // Mutate implements [Scenario].
-func (s *Scaling) Mutate(name string) error {
-	if err := mutate(s, name); err != nil {
-		return err
-	}
-	s.mutant = name
-	return nil
-}
+func (s *Scaling) Mutate(name string) error { return mutate(s, name, &s.mutant) }
 
 // Properties implements [Scenario].
 func (s *Scaling) Properties() []model.Property {

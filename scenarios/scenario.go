@@ -98,6 +98,8 @@ var registry = []func() Scenario{
 	func() Scenario { return NewCelebrity() },
 	func() Scenario { return NewBookings() },
 	func() Scenario { return NewOrder() },
+	func() Scenario { return NewFailover() },
+	func() Scenario { return NewPresence() },
 }
 
 // Names lists the scenarios.
@@ -143,11 +145,22 @@ func Set(s Scenario, name, value string) error {
 	return unknownName("parameter of "+s.Name(), name, names)
 }
 
-// mutate checks a mutant's name against those that a scenario has.
-func mutate(s Scenario, name string) error {
+// plain is embedded by a scenario whose parameters go together whatever they are, and say nothing of the world as a
+// whole.
+type plain struct{}
+
+// Validate implements [Scenario].
+func (plain) Validate() error { return nil }
+
+// Configure implements [Scenario].
+func (plain) Configure(*sim.Config) {}
+
+// mutate chooses a mutant, if it is one of those that a scenario has.
+func mutate[M ~string](s Scenario, name string, chosen *M) error {
 	var names []string
 	for _, m := range s.Mutants() {
 		if m.Name == name {
+			*chosen = M(name)
 			return nil
 		}
 		names = append(names, m.Name)

@@ -57,12 +57,7 @@ func (t *Transports) Params() []Param {
 func (*Transports) Mutants() []Mutant { return mutantsOf(clientMutants) }
 
 // Mutate implements [Scenario].
-func (t *Transports) Mutate(name string) error {
-	if err := mutate(t, name); err != nil {
-		return err
-	}
-	return t.Chat.Mutate(name)
-}
+func (t *Transports) Mutate(name string) error { return mutate(t, name, &t.mutant) }
 
 // compared lists the transports that clients use.
 func (t *Transports) compared() []string {

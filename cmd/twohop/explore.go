@@ -22,11 +22,9 @@ import (
 // exploreOptions is the command line of explore.
 type exploreOptions struct {
 	runOptions
-	seeds   int
-	time    time.Duration
-	workers int
-	all     bool
-	limit   time.Duration
+	seedsOptions
+	time time.Duration
+	all  bool
 }
 
 func exploreCommand() *cobra.Command {
@@ -43,11 +41,9 @@ func exploreCommand() *cobra.Command {
 	f := cmd.Flags()
 	o.scenarioFlags(f)
 	f.Uint64Var(&o.seed, "seed", 1, "the first seed")
-	f.IntVar(&o.seeds, "seeds", 100, "how many `N` seeds to run")
+	o.seedsFlags(f, 100, "how many `N` seeds to run")
 	f.DurationVar(&o.time, "time", 0, "begin no run after so much wall time; 0 means no limit")
-	f.IntVarP(&o.workers, "jobs", "j", 2, "in how many processes `N` to run them")
 	f.BoolVar(&o.all, "all", false, "run all seeds and count the failures, rather than stop at the first")
-	f.DurationVar(&o.limit, "limit", time.Minute, "wall time after which a run is killed")
 	f.StringVar(&o.out, "out", ".", "write the first failure's capsule, and a folder with the report on it, into `DIR`")
 	f.BoolVar(&o.json, "json", false, "print the result as one JSON object")
 	f.BoolVar(&o.quiet, "quiet", false, "print only failures")
@@ -56,17 +52,10 @@ func exploreCommand() *cobra.Command {
 
 // validate checks what belongs to explore alone.
 func (o *exploreOptions) validate() error {
-	switch {
-	case o.seeds < 1:
-		return fmt.Errorf("--seeds: %d is not allowed: want 1 or more", o.seeds)
-	case o.workers < 1 || o.workers > 1024:
-		return fmt.Errorf("-j: %d is not allowed: want 1 to 1024", o.workers)
-	case o.limit <= 0:
-		return fmt.Errorf("--limit: %v is not allowed: want more than 0", o.limit)
-	case o.time < 0:
+	if o.time < 0 {
 		return fmt.Errorf("--time: %v is not allowed: want 0, for no limit, or more", o.time)
 	}
-	return nil
+	return o.seedsOptions.validate()
 }
 
 // failure is a run that was not Ok.

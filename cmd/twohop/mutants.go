@@ -19,15 +19,13 @@ import (
 
 // mutantsOptions is the command line of mutants.
 type mutantsOptions struct {
-	only    []string
-	seed    uint64
-	seeds   int
-	workers int
-	shrink  time.Duration
-	limit   time.Duration
-	out     string
-	json    bool
-	quiet   bool
+	seedsOptions
+	only   []string
+	seed   uint64
+	shrink time.Duration
+	out    string
+	json   bool
+	quiet  bool
 }
 
 func mutantsCommand() *cobra.Command {
@@ -46,10 +44,8 @@ func mutantsCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringArrayVar(&o.only, "only", nil, "run only the mutant `NAME`, as scenario/mutant or without the scenario; may be repeated")
 	f.Uint64Var(&o.seed, "seed", 1, "the first seed")
-	f.IntVar(&o.seeds, "seeds", 1000, "within how many `N` seeds a mutant must be caught, and how many the settings must pass without")
-	f.IntVarP(&o.workers, "jobs", "j", 2, "in how many processes `N` to run them")
+	o.seedsFlags(f, 1000, "within how many `N` seeds a mutant must be caught, and how many the settings must pass without")
 	f.DurationVar(&o.shrink, "shrink", 30*time.Second, "wall time to reduce each run that caught a mutant; 0 leaves them as they are")
-	f.DurationVar(&o.limit, "limit", time.Minute, "wall time after which a run is killed")
 	f.StringVar(&o.out, "out", "", "write a capsule for each mutant that was caught into `DIR`")
 	f.BoolVar(&o.json, "json", false, "print the result as one JSON object")
 	f.BoolVar(&o.quiet, "quiet", false, "print only what went wrong")
@@ -57,15 +53,11 @@ func mutantsCommand() *cobra.Command {
 }
 
 func (o *mutantsOptions) validate() error {
-	switch {
-	case o.seeds < 1:
-		return fmt.Errorf("--seeds: %d is not allowed: want 1 or more", o.seeds)
-	case o.workers < 1 || o.workers > 1024:
-		return fmt.Errorf("-j: %d is not allowed: want 1 to 1024", o.workers)
-	case o.limit <= 0:
-		return fmt.Errorf("--limit: %v is not allowed: want more than 0", o.limit)
-	case o.shrink < 0:
+	if o.shrink < 0 {
 		return fmt.Errorf("--shrink: %v is not allowed: want 0, for not at all, or more", o.shrink)
+	}
+	if err := o.seedsOptions.validate(); err != nil {
+		return err
 	}
 	return checkWritable(o.out)
 }

@@ -315,7 +315,7 @@ func TestDrainByContext(t *testing.T) {
 			defer cancel()
 			defer context.AfterFunc(ctx, cancel)()
 			if ctx.Err() != nil {
-				cancel() // a poll may be answered before the function above has its turn
+				cancel() // now, not when AfterFunc's goroutine has its turn
 			}
 			inner.ServeHTTP(w, r.WithContext(rctx))
 		})

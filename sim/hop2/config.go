@@ -1,6 +1,7 @@
 package hop2
 
 import (
+	"cmp"
 	"context"
 	crand "crypto/rand"
 	"encoding/binary"
@@ -59,32 +60,13 @@ func (c *Config) validate() error {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{}).DialContext
 	}
-	for _, f := range []struct {
-		name      string
-		value     *int
-		byDefault int
-	}{{"History", &c.History, 1000}, {"Remember", &c.Remember, 4096}, {"Inbox", &c.Inbox, 1024}} {
-		if *f.value < 0 || *f.value > 1<<30 {
-			return fieldError(f.name, *f.value, fmt.Sprintf("0 (meaning %d) to 2^30", f.byDefault))
-		}
-		if *f.value == 0 {
-			*f.value = f.byDefault
-		}
-	}
-	for _, f := range []struct {
-		name      string
-		value     *time.Duration
-		byDefault time.Duration
-	}{
-		{"RememberFor", &c.RememberFor, 2 * time.Minute}, {"CheckEvery", &c.CheckEvery, time.Second}, {"Timeout", &c.Timeout, 2 * time.Second},
-		{"RetryMin", &c.RetryMin, 50 * time.Millisecond}, {"RetryMax", &c.RetryMax, max(time.Second, c.RetryMin)},
-	} {
-		if *f.value == 0 {
-			*f.value = f.byDefault
-		}
-		if *f.value < time.Millisecond {
-			return fieldError(f.name, *f.value, fmt.Sprintf("0 (meaning %v), or 1ms or more", f.byDefault))
-		}
+	if err := cmp.Or(
+		checkCount("History", &c.History, 1000), checkCount("Remember", &c.Remember, 4096), checkCount("Inbox", &c.Inbox, 1024),
+		checkTime("RememberFor", &c.RememberFor, 2*time.Minute), checkTime("CheckEvery", &c.CheckEvery, time.Second),
+		checkTime("Timeout", &c.Timeout, 2*time.Second), checkTime("RetryMin", &c.RetryMin, 50*time.Millisecond),
+		checkTime("RetryMax", &c.RetryMax, max(time.Second, c.RetryMin)),
+	); err != nil {
+		return err
 	}
 	if c.RetryMax < c.RetryMin {
 		return fieldError("RetryMax", c.RetryMax, "at least RetryMin, "+c.RetryMin.String())
@@ -121,6 +103,28 @@ func (c *Config) checkNamespace() error {
 		default:
 			return fieldError("Namespace", fmt.Sprintf("%.40q", c.Namespace), "letters, digits, _ and - only")
 		}
+	}
+	return nil
+}
+
+// checkCount checks a field that counts something, and fills in its default.
+func checkCount(name string, value *int, byDefault int) error {
+	if *value < 0 || *value > 1<<30 {
+		return fieldError(name, *value, fmt.Sprintf("0 (meaning %d) to 2^30", byDefault))
+	}
+	if *value == 0 {
+		*value = byDefault
+	}
+	return nil
+}
+
+// checkTime checks a field that is a time, and fills in its default.
+func checkTime(name string, value *time.Duration, byDefault time.Duration) error {
+	if *value == 0 {
+		*value = byDefault
+	}
+	if *value < time.Millisecond {
+		return fieldError(name, *value, fmt.Sprintf("0 (meaning %v), or 1ms or more", byDefault))
 	}
 	return nil
 }

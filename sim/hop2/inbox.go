@@ -1,16 +1,25 @@
 package hop2
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // inbox is what waits for one subscription's reader. Whoever brings something never waits: one item too
 // many is dropped, and leaves a doubt behind.
+//
+// Whether the reader looks before all that comes at one instant is there is the scheduler's choice, and must make no
+// difference. So what it takes makes room from the next instant on, and an instant leaves one doubt.
 type inbox[T any] struct {
 	limit int
 	wake  chan struct{} // has an element if the inbox changed since the reader last looked
 
 	mu    sync.Mutex
 	items []T
-	doubt bool // something may have been lost
+	at    time.Time // when the latest item came
+	held  int       // how many were waiting just before that, and how many have come then
+	full  bool      // one has been dropped then
+	doubt bool      // something may have been lost
 }
 
 func newInbox[T any](limit int) inbox[T] {
@@ -20,10 +29,14 @@ func newInbox[T any](limit int) inbox[T] {
 // push adds an item, or drops it if the reader is too far behind.
 func (b *inbox[T]) push(item T) {
 	b.mu.Lock()
-	if len(b.items) < b.limit {
+	if now := time.Now(); now != b.at {
+		b.at, b.held, b.full = now, len(b.items), false
+	}
+	if b.held < b.limit {
 		b.items = append(b.items, item)
-	} else {
-		b.doubt = true
+		b.held++
+	} else if !b.full {
+		b.full, b.doubt = true, true
 	}
 	b.mu.Unlock()
 	b.poke()

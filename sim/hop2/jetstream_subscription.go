@@ -20,7 +20,7 @@ func (s *JetStream) Subscribe(ctx context.Context, room string, from model.Curso
 		return nil, fmt.Errorf("hop2 jetstream: subscribe: %w", err)
 	}
 	sub := &jetSubscription{
-		s: s, room: room, closed: make(chan struct{}), inbox: newInbox[jetItem](s.cfg.Inbox),
+		readerEnd: newReaderEnd(s.link.ctx.Done()), s: s, room: room, inbox: newInbox[jetItem](s.cfg.Inbox),
 		answered: make(chan natsAnswer, 1), from: &from,
 	}
 	if err := sub.begin(ctx); err != nil {
@@ -32,12 +32,11 @@ func (s *JetStream) Subscribe(ctx context.Context, room string, from model.Curso
 
 // jetSubscription is one reader. It has no goroutine: Next does the work. It is a natsReader.
 type jetSubscription struct {
-	s      *JetStream
-	room   string
-	start  Start
-	inbox  inbox[jetItem]
-	closed chan struct{}
-	once   sync.Once
+	readerEnd
+	s     *JetStream
+	room  string
+	start Start
+	inbox inbox[jetItem]
 
 	// The reader's.
 	from     *model.Cursor // where to start; nil once that is agreed
@@ -80,10 +79,9 @@ func (j *jetSubscription) Start() Start { return j.start }
 
 // Unsubscribe ends the subscription.
 func (j *jetSubscription) Unsubscribe() {
-	j.once.Do(func() {
-		close(j.closed)
+	if j.end(ErrClosed) {
 		j.drop()
-	})
+	}
 }
 
 // drop gives the consumer up.
@@ -102,7 +100,7 @@ func (j *jetSubscription) drop() {
 // begin agrees on the position, and waits for the first consumer.
 func (j *jetSubscription) begin(ctx context.Context) error {
 	for j.stage != jetReading {
-		if err := subscriptionEnded(ctx, j.closed, j.s.link.ctx.Done()); err != nil {
+		if err := j.ended(ctx); err != nil {
 			if errors.Is(err, ErrClosed) {
 				return err
 			}
@@ -120,7 +118,7 @@ func (j *jetSubscription) begin(ctx context.Context) error {
 // Next blocks until there is a batch.
 func (j *jetSubscription) Next(ctx context.Context) (Batch, error) {
 	for {
-		if err := subscriptionEnded(ctx, j.closed, j.s.link.ctx.Done()); err != nil {
+		if err := j.ended(ctx); err != nil {
 			return Batch{}, err
 		}
 		j.collect()
@@ -159,7 +157,7 @@ func (j *jetSubscription) step(ctx context.Context) error {
 	case <-t.C:
 	case <-j.inbox.wake:
 	case <-j.closed:
-	case <-j.s.link.ctx.Done():
+	case <-j.strategy:
 	case <-ctx.Done():
 	}
 	return nil

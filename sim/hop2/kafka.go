@@ -39,6 +39,7 @@ import (
 type Kafka struct {
 	cfg      Config
 	identity string
+	attempts
 
 	ctx    context.Context // ends when the strategy is closed
 	cancel context.CancelFunc
@@ -104,6 +105,7 @@ func NewKafka(cfg Config) (*Kafka, error) {
 	}
 	k.loader = &kafkaLoader{k: k, calls: newGather(compareKafkaCalls)}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
+	k.attempts = attempts{&k.cfg, k.ctx.Done(), kafkaPermanent}
 	for _, client := range []**kgo.Client{&k.loader.client, &k.work, &k.tail} {
 		var err error
 		if *client, err = k.newClient(kversion.V2_8_0()); err != nil {
@@ -209,26 +211,6 @@ func (k *Kafka) do(ctx context.Context, rm *kafkaRoom, c *kafkaCall) error {
 	}
 }
 
-// insist tries until it succeeds, ctx ends, or the error is one that trying again would not cure.
-func (k *Kafka) insist(ctx context.Context, attempt func() error) error {
-	for n := 1; ; n++ {
-		err := attempt()
-		if err == nil || errors.Is(err, ErrClosed) || kafkaPermanent(err) {
-			return err
-		}
-		t := time.NewTimer(k.cfg.backoff(n))
-		select {
-		case <-t.C:
-		case <-k.ctx.Done():
-			t.Stop()
-			return ErrClosed
-		case <-ctx.Done():
-			t.Stop()
-			return fmt.Errorf("%w: gave up after attempt %d: %w (%w)", ErrUnavailable, n, ctx.Err(), err)
-		}
-	}
-}
-
 // kafkaPermanent tells whether trying again would give the same error.
 func kafkaPermanent(err error) bool {
 	var answer *kerr.Error
@@ -316,23 +298,13 @@ func (k *Kafka) request(ctx context.Context, of requester, req kmsg.Request) (km
 	defer cancel()
 	resp, err := of.Request(bounded, req)
 	if err != nil {
-		k.pause(kafkaSettle)
+		_ = k.pause(k.ctx, kafkaSettle) // it is the end
 	}
 	return resp, err
 }
 
 // kafkaSettle is how long franz-go is given to drop what failed: it needs the instant only.
 const kafkaSettle = 10 * time.Microsecond
-
-// pause waits, unless the strategy is closed.
-func (k *Kafka) pause(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-k.ctx.Done():
-	}
-}
 
 func (k *Kafka) failure(err error) {
 	k.mu.Lock()

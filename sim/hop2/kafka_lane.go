@@ -193,7 +193,7 @@ func (l *kafkaLane) listen() {
 		if len(rooms) == 0 {
 			select {
 			case <-l.news:
-				k.pause(tailDelay)
+				_ = k.pause(k.ctx, tailDelay) // it is the end
 			case <-k.ctx.Done():
 			}
 			continue
@@ -212,7 +212,7 @@ func (l *kafkaLane) listen() {
 				rm.lose()
 			}
 		}
-		k.pause(k.cfg.backoff(failures) + tailDelay)
+		_ = k.pause(k.ctx, k.cfg.backoff(failures)+tailDelay) // it is the end
 	}
 }
 

@@ -148,8 +148,8 @@ func (g *KafkaGroup) run() {
 		case <-g.ctx.Done():
 			continue
 		}
-		g.kafka.pause(groupDelay)
-		select { // what changed at the instant of the timer is attended to with it
+		_ = g.kafka.pause(g.kafka.ctx, groupDelay) // it is the end
+		select {                                   // what changed at the instant of the timer is attended to with it
 		case <-g.wake:
 		default:
 		}

@@ -3,7 +3,6 @@ package hop2
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/twohop/twohop/model"
@@ -23,7 +22,7 @@ func (k *Kafka) Subscribe(ctx context.Context, room string, from model.Cursor) (
 
 // reader makes a reader of a room, which must agree on a position.
 func (k *Kafka) reader(room string) *kafkaSubscription {
-	return &kafkaSubscription{k: k, rm: k.room(room), closed: make(chan struct{})}
+	return &kafkaSubscription{readerEnd: newReaderEnd(k.ctx.Done()), k: k, rm: k.room(room)}
 }
 
 // upToDate brings the replica up to date.
@@ -48,11 +47,10 @@ func (s *kafkaSubscription) agreeOn(ctx context.Context, from model.Cursor) erro
 // kafkaSubscription is one reader of a room's replica, which is its inbox: a reader that is slower than
 // [Config].History messages has lost some. It has no goroutine: Next does the work.
 type kafkaSubscription struct {
-	k      *Kafka
-	rm     *kafkaRoom
-	start  Start
-	closed chan struct{}
-	once   sync.Once
+	readerEnd
+	k     *Kafka
+	rm    *kafkaRoom
+	start Start
 
 	// The reader's.
 	at       model.Cursor
@@ -65,14 +63,14 @@ type kafkaSubscription struct {
 func (s *kafkaSubscription) Start() Start { return s.start }
 
 // Unsubscribe ends the subscription. The replica stays.
-func (s *kafkaSubscription) Unsubscribe() { s.once.Do(func() { close(s.closed) }) }
+func (s *kafkaSubscription) Unsubscribe() { s.end(ErrClosed) }
 
 // Next blocks until there is a batch.
 func (s *kafkaSubscription) Next(ctx context.Context) (Batch, error) {
 	t := time.NewTimer(time.Hour)
 	defer t.Stop()
 	for {
-		if err := subscriptionEnded(ctx, s.closed, s.k.ctx.Done()); err != nil {
+		if err := s.ended(ctx); err != nil {
 			return Batch{}, err
 		}
 		b, loaded, changed := s.take()
@@ -105,7 +103,7 @@ func (s *kafkaSubscription) Next(ctx context.Context) (Batch, error) {
 		case <-timer:
 		case <-changed:
 		case <-s.closed:
-		case <-s.k.ctx.Done():
+		case <-s.strategy:
 		case <-ctx.Done():
 		}
 	}

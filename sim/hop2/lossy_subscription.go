@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/twohop/twohop/model"
@@ -26,12 +25,11 @@ type lossyHost interface {
 
 // lossySubscription is one reader of a room without a log. It has no goroutine: Next does the work.
 type lossySubscription struct {
-	host   lossyHost
-	room   string
-	start  Start
-	inbox  inbox[liveItem]
-	closed chan struct{}
-	once   sync.Once
+	readerEnd
+	host  lossyHost
+	room  string
+	start Start
+	inbox inbox[liveItem]
 
 	// The reader's.
 	follow     follow
@@ -43,7 +41,7 @@ type lossySubscription struct {
 
 func newLossy(host lossyHost, room string) *lossySubscription {
 	return &lossySubscription{
-		host: host, room: room, inbox: newInbox[liveItem](host.config().Inbox), closed: make(chan struct{}),
+		readerEnd: newReaderEnd(host.done()), host: host, room: room, inbox: newInbox[liveItem](host.config().Inbox),
 	}
 }
 
@@ -54,10 +52,9 @@ func (s *lossySubscription) Start() Start { return s.start }
 
 // Unsubscribe ends the subscription.
 func (s *lossySubscription) Unsubscribe() {
-	s.once.Do(func() {
-		close(s.closed)
+	if s.end(ErrClosed) {
 		s.host.leave(s.room, s)
-	})
+	}
 }
 
 // begin agrees on the position: where the stream of live messages is when the count has come over it that
@@ -96,7 +93,7 @@ func (s *lossySubscription) count(ctx context.Context) (model.Cursor, error) {
 			return model.Cursor{}, a.err
 		}
 		return decodeCount(a.fields)
-	case <-s.host.done():
+	case <-s.strategy:
 		return model.Cursor{}, ErrClosed
 	case <-ctx.Done():
 		return model.Cursor{}, ctx.Err()
@@ -120,7 +117,7 @@ func (s *lossySubscription) await(ctx context.Context, end model.Cursor) (rest [
 		}
 		select {
 		case <-s.inbox.wake:
-		case <-s.host.done():
+		case <-s.strategy:
 			return nil, ErrClosed
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -133,7 +130,7 @@ func (s *lossySubscription) Next(ctx context.Context) (Batch, error) {
 	t := time.NewTimer(time.Hour)
 	defer t.Stop()
 	for {
-		if err := subscriptionEnded(ctx, s.closed, s.host.done()); err != nil {
+		if err := s.ended(ctx); err != nil {
 			return Batch{}, err
 		}
 		s.collect()
@@ -157,7 +154,7 @@ func (s *lossySubscription) Next(ctx context.Context) (Batch, error) {
 		case <-timer:
 		case <-s.inbox.wake:
 		case <-s.closed:
-		case <-s.host.done():
+		case <-s.strategy:
 		case <-ctx.Done():
 		}
 	}
@@ -195,18 +192,4 @@ func (s *lossySubscription) answered(a answer) error {
 	s.failures++
 	s.check = time.Now().Add(s.host.config().backoff(s.failures))
 	return nil
-}
-
-// subscriptionEnded gives the error that a subscription's Next must fail with, if any.
-func subscriptionEnded(ctx context.Context, closed, strategy <-chan struct{}) error {
-	select {
-	case <-closed:
-		return ErrClosed
-	case <-strategy:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	default:
-		return nil
-	}
 }

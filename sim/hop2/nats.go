@@ -112,11 +112,10 @@ func (s *natsSubscription) resubscribed() { s.inbox.suspect() }
 
 // Unsubscribe ends the subscription.
 func (s *natsSubscription) Unsubscribe() {
-	s.once.Do(func() {
-		close(s.closed)
+	if s.end(ErrClosed) {
 		host := s.host.(*NATS)
 		host.link.unlisten(liveSubject(&host.cfg, s.room), s)
-	})
+	}
 }
 
 // A NATS is a lossyHost.

@@ -24,6 +24,7 @@ type natsLink struct {
 	cfg  *Config
 	id   string // tells this link from others: 16 hex digits
 	name string // begins the subjects that the link is answered on: "_INBOX." and the id
+	attempts
 
 	ctx    context.Context // ends when the link is closed
 	cancel context.CancelFunc
@@ -89,6 +90,7 @@ func newNATSLink(cfg *Config) *natsLink {
 		readers:  map[string]map[natsReader]bool{}, names: map[string]int{},
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.attempts = attempts{cfg, l.ctx.Done(), natsPermanent}
 	l.tasks.Go(l.run)
 	return l
 }
@@ -471,27 +473,6 @@ func (s *natsSession) take(m *nats.Msg) {
 
 // noResponders is the status of a server's answer for nobody (NATS's ADR-4).
 const noResponders = "503"
-
-// insist tries until it succeeds, ctx ends, the strategy is closed or the error is one that trying again
-// would not cure.
-func (l *natsLink) insist(ctx context.Context, attempt func() error) error {
-	for n := 1; ; n++ {
-		err := attempt()
-		if err == nil || errors.Is(err, ErrClosed) || natsPermanent(err) {
-			return err
-		}
-		t := time.NewTimer(l.cfg.backoff(n))
-		select {
-		case <-t.C:
-		case <-l.ctx.Done():
-			t.Stop()
-			return ErrClosed
-		case <-ctx.Done():
-			t.Stop()
-			return fmt.Errorf("%w: gave up after attempt %d: %w (%w)", ErrUnavailable, n, ctx.Err(), err)
-		}
-	}
-}
 
 // natsPermanent tells whether trying again would give the same error.
 func natsPermanent(err error) bool {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,12 +36,14 @@ type PullConfig struct {
 type Pull struct {
 	cfg    PullConfig
 	client *http.Client
+	attempts
 
 	ctx    context.Context // ends when the strategy is closed
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
 	ops *gather[*pending]
+	log roomLog[result]
 
 	mu    sync.Mutex // never held across anything that blocks
 	stats PullStats
@@ -124,6 +125,11 @@ func NewPull(cfg PullConfig) (*Pull, error) {
 		}},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.attempts = attempts{&p.cfg.Config, p.ctx.Done(), permanent}
+	p.log = roomLog[result]{
+		label: "pull", conf: &p.cfg.Config, done: p.ctx.Done(), every: cfg.Interval, steady: true,
+		read: func(room string, from, _ model.Cursor) <-chan result { return p.start(p.readOp(room, from)) }, decode: decodeResult,
+	}
 	p.tasks.Go(p.run)
 	return p, nil
 }
@@ -148,7 +154,7 @@ func (p *Pull) Publish(ctx context.Context, m model.Message) (model.Cursor, erro
 		return model.Cursor{}, fmt.Errorf("hop2 pull: publish: %w", err)
 	}
 	op := wire.Op{Append: &wire.Append{Room: m.Room, ID: m.ID, Publisher: m.Publisher, Body: m.Body}}
-	r, err := p.insist(ctx, op)
+	r, err := p.do(ctx, op)
 	if err != nil {
 		return model.Cursor{}, fmt.Errorf("hop2 pull: publish %q to room %s: %w", m.ID, m.Room, err)
 	}
@@ -160,11 +166,11 @@ func (p *Pull) Subscribe(ctx context.Context, room string, from model.Cursor) (S
 	if err := checkRoom(room); err != nil {
 		return nil, fmt.Errorf("hop2 pull: subscribe: %w", err)
 	}
-	r, err := p.insist(ctx, p.readOp(room, from))
+	r, err := p.do(ctx, p.readOp(room, from))
 	if err != nil {
 		return nil, fmt.Errorf("hop2 pull: subscribe to room %s: %w", room, err)
 	}
-	s := &pullSubscription{p: p, room: room, closed: make(chan struct{})}
+	s := newLogReader(&p.log, room)
 	s.begin(from, pageOf(room, r.Page))
 	return s, nil
 }
@@ -182,51 +188,40 @@ func pageOf(room string, w *wire.Page) page {
 	return pg
 }
 
-// insist tries an operation until it is done, ctx ends, or the store refuses it.
-func (p *Pull) insist(ctx context.Context, op wire.Op) (wire.Result, error) {
-	for n := 1; ; n++ {
-		q := newPending(op)
-		p.ops.put(q)
-		r := p.await(ctx, q)
-		if r.err == nil || errors.Is(r.err, ErrClosed) || errors.Is(r.err, errReply) {
-			return r.Result, r.err
-		}
-		end := ctx.Err()
-		if end == nil {
-			end = p.pause(ctx, p.cfg.backoff(n))
-		}
-		if errors.Is(end, ErrClosed) {
-			return wire.Result{}, end
-		}
-		if end != nil {
-			return wire.Result{}, fmt.Errorf("%w: gave up after attempt %d: %w (%w)", ErrUnavailable, n, end, r.err)
-		}
+// decodeResult gives the page that a read came to.
+func decodeResult(room string, r result) (page, error) {
+	if r.err != nil {
+		return page{}, r.err
 	}
+	return pageOf(room, r.Page), nil
+}
+
+// start has an operation done. Its result comes, unless the strategy is closed.
+func (p *Pull) start(op wire.Op) <-chan result {
+	q := newPending(op)
+	p.ops.put(q)
+	return q.answer
+}
+
+// do tries an operation until it is done, ctx ends, or the store refuses it.
+func (p *Pull) do(ctx context.Context, op wire.Op) (done wire.Result, err error) {
+	err = p.insist(ctx, func() error {
+		r := p.await(ctx, p.start(op))
+		done = r.Result
+		return r.err
+	})
+	return done, err
 }
 
 // await waits for the answer.
-func (p *Pull) await(ctx context.Context, q *pending) result {
+func (p *Pull) await(ctx context.Context, answer <-chan result) result {
 	select {
-	case r := <-q.answer:
+	case r := <-answer:
 		return r
 	case <-p.ctx.Done():
 		return result{err: ErrClosed}
 	case <-ctx.Done():
 		return result{err: ctx.Err()}
-	}
-}
-
-// pause waits. It fails with ctx's error, or ErrClosed.
-func (p *Pull) pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-p.ctx.Done():
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

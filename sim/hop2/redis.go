@@ -39,12 +39,14 @@ type Redis struct {
 	streams  bool   // there is a log
 	cfg      Config
 	identity [8]byte // tells the epochs that this strategy begins from others'
+	attempts
 
 	ctx    context.Context // ends when the strategy is closed
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
 	calls *gather[*call]  // for the commander
+	log   roomLog[answer] // if there is one
 	rooms *gather[string] // rooms that gained their first or lost their last subscription, for the listener
 
 	mu    sync.Mutex // never held across anything that blocks
@@ -76,6 +78,11 @@ type liveRoom struct {
 // liveReader is a subscription as it is seen from the connection that live messages come over.
 type liveReader interface{ live() *inbox[liveItem] }
 
+type liveSubscription interface {
+	Subscription
+	liveReader
+}
+
 // NewRedisStreams makes a strategy of Redis at cfg.Addr, version 5 or later, with a log. It does not wait
 // for the broker.
 func NewRedisStreams(cfg Config) (*Redis, error) { return newRedis("redis-streams", true, cfg) }
@@ -96,6 +103,15 @@ func newRedis(name string, streams bool, cfg Config) (*Redis, error) {
 	}
 	binary.LittleEndian.PutUint64(r.identity[:], cfg.Rand.Uint64())
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.attempts = attempts{&r.cfg, r.ctx.Done(), permanent}
+	r.log = roomLog[answer]{
+		label: name, conf: &r.cfg, done: r.ctx.Done(), every: r.cfg.CheckEvery, decode: decodeAnswer,
+		read: func(room string, from, known model.Cursor) <-chan answer {
+			c := r.readCall(room, from, known)
+			r.calls.put(c)
+			return c.answer
+		},
+	}
 	r.tasks.Go(func() { (&commander{r: r}).run(r.ctx) })
 	r.tasks.Go(func() { (&listener{r: r}).run(r.ctx) })
 	return r, nil
@@ -140,21 +156,12 @@ func (r *Redis) Subscribe(ctx context.Context, room string, from model.Cursor) (
 	if err := checkRoom(room); err != nil {
 		return nil, fmt.Errorf("hop2 %s: subscribe: %w", r.name, err)
 	}
-	var s interface {
-		Subscription
-		liveReader
-		begin(ctx context.Context, from model.Cursor) error
-	}
-	if r.streams {
-		s = &redisSubscription{r: r, room: room, inbox: newInbox[liveItem](r.cfg.Inbox), closed: make(chan struct{})}
-	} else {
-		s = newLossy(r, room)
-	}
+	s, begin := r.reader(room)
 	// Live messages first, history second: in the other order, what is published in between is lost.
 	r.join(room, s)
 	err := r.awaitLive(ctx, room)
 	if err == nil {
-		err = s.begin(ctx, from)
+		err = begin(ctx, from)
 	}
 	if err != nil {
 		s.Unsubscribe()
@@ -163,33 +170,27 @@ func (r *Redis) Subscribe(ctx context.Context, room string, from model.Cursor) (
 	return s, nil
 }
 
-// insist tries until it succeeds, ctx ends, or the error is one that trying again would not cure.
-func (r *Redis) insist(ctx context.Context, attempt func() error) error {
-	for n := 1; ; n++ {
-		err := attempt()
-		if err == nil || errors.Is(err, ErrClosed) || permanent(err) {
-			return err
-		}
-		if end := r.pause(ctx, r.cfg.backoff(n)); end != nil {
-			if errors.Is(end, ErrClosed) {
-				return end
-			}
-			return fmt.Errorf("%w: gave up after attempt %d: %w (%w)", ErrUnavailable, n, end, err)
-		}
+// reader makes a reader of a room, and what makes it agree on a position.
+func (r *Redis) reader(room string) (liveSubscription, func(context.Context, model.Cursor) error) {
+	if !r.streams {
+		s := newLossy(r, room)
+		return s, s.begin
 	}
-}
-
-// pause waits. It fails with ctx's error, or ErrClosed.
-func (r *Redis) pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-r.ctx.Done():
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
+	s := newLogReader(&r.log, room)
+	s.leave = func() { r.leave(room, s) }
+	return s, func(ctx context.Context, from model.Cursor) error {
+		return r.insist(ctx, func() error {
+			s.inbox.trust()
+			fields, err := r.do(ctx, r.readCall(room, from, model.Cursor{}))
+			if err != nil {
+				return err
+			}
+			p, err := decodePage(room, fields)
+			if err == nil {
+				s.begin(from, p)
+			}
+			return err
+		})
 	}
 }
 

@@ -200,6 +200,14 @@ func decodePage(room string, fields []string) (page, error) {
 	return p, nil
 }
 
+// decodeAnswer gives the page that a read came to.
+func decodeAnswer(room string, a answer) (page, error) {
+	if a.err != nil {
+		return page{}, a.err
+	}
+	return decodePage(room, a.fields)
+}
+
 // decodeEntryID reads a stream's entry ID, of the form seq-0.
 func decodeEntryID(id string) (uint64, error) {
 	digits, _ := strings.CutSuffix(id, "-0")

@@ -1,6 +1,7 @@
 package hop2
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,31 +36,11 @@ func (c *RelayConfig) validate() error {
 	if c.Upstream == nil {
 		return fieldError("Upstream", nil, "a Strategy")
 	}
-	for _, f := range []struct {
-		name      string
-		value     *int
-		byDefault int
-	}{{"History", &c.History, 1000}, {"Queue", &c.Queue, 4096}} {
-		if *f.value < 0 || *f.value > 1<<30 {
-			return fieldError(f.name, *f.value, fmt.Sprintf("0 (meaning %d) to 2^30", f.byDefault))
-		}
-		if *f.value == 0 {
-			*f.value = f.byDefault
-		}
-	}
-	for _, f := range []struct {
-		name      string
-		value     *time.Duration
-		byDefault time.Duration
-	}{{"Heartbeat", &c.Heartbeat, 500 * time.Millisecond}, {"Linger", &c.Linger, 5 * time.Second}, {"Timeout", &c.Timeout, time.Second}} {
-		if *f.value == 0 {
-			*f.value = f.byDefault
-		}
-		if *f.value < time.Millisecond {
-			return fieldError(f.name, *f.value, fmt.Sprintf("0 (meaning %v), or 1ms or more", f.byDefault))
-		}
-	}
-	return nil
+	return cmp.Or(
+		checkCount("History", &c.History, 1000), checkCount("Queue", &c.Queue, 4096),
+		checkTime("Heartbeat", &c.Heartbeat, 500*time.Millisecond), checkTime("Linger", &c.Linger, 5*time.Second),
+		checkTime("Timeout", &c.Timeout, time.Second),
+	)
 }
 
 // Relay stands between a region's edges and what they would otherwise all subscribe to: it subscribes once to

@@ -2,8 +2,6 @@ package hop2
 
 import (
 	"cmp"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -34,12 +32,7 @@ type relayLine struct {
 }
 
 func newRelayLine(room, epoch string, m *model.Message) *relayLine {
-	record := recordOf(m)
-	text, err := json.Marshal(wire.Delivery{Room: room, Epoch: epoch, Record: &record})
-	if err != nil {
-		panic(fmt.Sprintf("hop2: a delivery of strings and bytes does not marshal: %v", err))
-	}
-	return &relayLine{room, m.Seq, append(text, '\n')}
+	return &relayLine{room, m.Seq, wire.Line(room, epoch, recordOf(m))}
 }
 
 // compareLines is the canonical order of lines that come at one instant.
@@ -154,9 +147,6 @@ func (r *Relay) closeLocked(name string, st *relayStream) {
 	}
 }
 
-// signOfLife is a line without a message.
-const signOfLife = "{}\n"
-
 func (r *Relay) serveStream(w http.ResponseWriter, req *http.Request) {
 	name := req.URL.Query().Get("stream")
 	if err := wire.CheckStream(name); err != nil {
@@ -214,7 +204,7 @@ func (o streamWriter) write(lines []*relayLine) error {
 		text = append(text, l.text...)
 	}
 	if len(lines) == 0 {
-		text = []byte(signOfLife)
+		text = []byte(wire.SignOfLife)
 	}
 	if _, err := o.w.Write(text); err != nil {
 		return err

@@ -2,6 +2,7 @@ package hop2
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twohop/twohop/model"
@@ -57,19 +58,9 @@ func (r *Relayed) Subscribe(ctx context.Context, room string, from model.Cursor)
 
 // awaitStream waits until the relay's stream is open.
 func (r *Relayed) awaitStream(ctx context.Context, _ string) error {
-	for {
-		r.mu.Lock()
-		live, changed := r.live, r.changed
-		r.mu.Unlock()
-		if live {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-r.ctx.Done():
-			return ErrClosed
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w (the relay's stream is not open)", ErrUnavailable, ctx.Err())
-		}
+	err := r.wait(ctx, func() bool { return r.live })
+	if errors.Is(err, ErrUnavailable) {
+		err = fmt.Errorf("%w (the relay's stream is not open)", err)
 	}
+	return err
 }

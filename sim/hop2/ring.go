@@ -1,6 +1,7 @@
 package hop2
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,19 +48,7 @@ func (c *RingConfig) validate() error {
 	if c.Life == "" {
 		c.Life = fmt.Sprintf("%016x", c.Rand.Uint64())
 	}
-	for _, f := range []struct {
-		name      string
-		value     *time.Duration
-		byDefault time.Duration
-	}{{"TTL", &c.TTL, 3 * time.Second}, {"MovePace", &c.MovePace, 100 * time.Millisecond}} {
-		if *f.value == 0 {
-			*f.value = f.byDefault
-		}
-		if *f.value < time.Millisecond {
-			return fieldError(f.name, *f.value, fmt.Sprintf("0 (meaning %v), or 1ms or more", f.byDefault))
-		}
-	}
-	return nil
+	return cmp.Or(checkTime("TTL", &c.TTL, 3*time.Second), checkTime("MovePace", &c.MovePace, 100*time.Millisecond))
 }
 
 // Ring is the strategy in which a room belongs to one edge. A source keeps the rooms' logs, and delivers each
@@ -161,22 +150,18 @@ func (r *Ring) Subscribe(ctx context.Context, room string, from model.Cursor) (S
 
 // awaitLive waits until the source sends the room's messages to this edge.
 func (r *Ring) awaitLive(ctx context.Context, room string) error {
-	for {
-		r.mu.Lock()
-		view, live, changed := r.view, r.live, r.changed
-		r.mu.Unlock()
-		if owner, known := view.home(room); known && live {
-			if owner != r.cfg.Name {
-				return &MovedError{room, owner}
-			}
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-r.ctx.Done():
-			return ErrClosed
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w (assignment known: %t, source reached: %t)", ErrUnavailable, ctx.Err(), view.assignment != nil, live)
-		}
+	var owner string
+	var assigned, known, live bool
+	err := r.wait(ctx, func() bool {
+		assigned, live = r.view.assignment != nil, r.live
+		owner, known = r.view.home(room)
+		return known && live
+	})
+	switch {
+	case errors.Is(err, ErrUnavailable):
+		return fmt.Errorf("%w (assignment known: %t, source reached: %t)", err, assigned, live)
+	case err == nil && owner != r.cfg.Name:
+		return &MovedError{room, owner}
 	}
+	return err
 }

@@ -25,13 +25,14 @@ type streamed struct {
 	path  string // of the stream, with its query
 	name  string // of the stream, if the service wants to be told which rooms are to come on it
 	log   *Pull  // appends to the log and reads it
+	rooms roomLog[result]
 
 	ctx    context.Context // ends when the strategy is closed
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
 	mu                         sync.Mutex // never held across anything that blocks
-	subs                       map[string][]*streamedSubscription
+	subs                       map[string][]*logReader[result]
 	live                       bool          // the service delivers, on the present stream
 	changed                    chan struct{} // closed, and replaced, when live changes
 	streams, delivered, strays int           // streams opened, messages that came, and those that nobody wanted
@@ -40,11 +41,19 @@ type streamed struct {
 // begin makes it ready, and opens its log. The configuration has been validated.
 func (l *streamed) begin(label string, cfg Config, path string) (err error) {
 	l.label, l.conf, l.path = label, cfg, path
-	l.subs, l.changed = map[string][]*streamedSubscription{}, make(chan struct{})
+	l.subs, l.changed = map[string][]*logReader[result]{}, make(chan struct{})
 	l.log, err = NewPull(PullConfig{Config: cfg})
 	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.rooms = roomLog[result]{
+		label: label, conf: &l.conf, done: l.ctx.Done(), every: l.conf.CheckEvery + checkApart,
+		read: func(room string, from, _ model.Cursor) <-chan result { return l.log.start(l.readOp(room, from)) }, decode: decodeResult,
+	}
 	return err
 }
+
+// checkApart is how much longer than CheckEvery a silence is believed. What a relay polls for comes as far apart as
+// that to the nanosecond, and whether it or the end of the silence were first would be the scheduler's choice.
+const checkApart = gatherFor
 
 // close ends everything that was started, and waits for it.
 func (l *streamed) close() error {
@@ -61,19 +70,22 @@ func (l *streamed) subscribe(ctx context.Context, room string, from model.Cursor
 	// Live messages first, history second: in the other order, what is published in between is lost.
 	s := l.join(room)
 	err := await(ctx, room)
+	var r wire.Result
 	if err == nil {
-		err = s.begin(ctx, from)
+		r, err = l.log.do(ctx, l.readOp(room, from))
 	}
 	if err != nil {
 		s.Unsubscribe()
 		return nil, fmt.Errorf("hop2 %s: subscribe to room %s: %w", l.label, room, err)
 	}
+	s.begin(from, pageOf(room, r.Page))
 	return s, nil
 }
 
 // join adds a subscription to a room, which from now on collects live messages.
-func (l *streamed) join(room string) *streamedSubscription {
-	s := &streamedSubscription{on: l, room: room, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+func (l *streamed) join(room string) *logReader[result] {
+	s := newLogReader(&l.rooms, room)
+	s.leave = func() { l.leave(s) }
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.subs[room] = append(l.subs[room], s)
@@ -82,10 +94,10 @@ func (l *streamed) join(room string) *streamedSubscription {
 
 // leave removes a subscription. If the service is to be told that nobody here reads the room any more, it is a
 // little later: reads that are on their way would have the room's messages come again.
-func (l *streamed) leave(s *streamedSubscription) {
+func (l *streamed) leave(s *logReader[result]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	subs := slices.DeleteFunc(l.subs[s.room], func(o *streamedSubscription) bool { return o == s })
+	subs := slices.DeleteFunc(l.subs[s.room], func(o *logReader[result]) bool { return o == s })
 	if len(subs) > 0 {
 		l.subs[s.room] = subs
 		return
@@ -131,6 +143,25 @@ func (l *streamed) change(f func()) {
 	f()
 	close(l.changed)
 	l.changed = make(chan struct{})
+}
+
+// wait waits for ready, which is called under the lock, to say yes.
+func (l *streamed) wait(ctx context.Context, ready func() bool) error {
+	for {
+		l.mu.Lock()
+		yes, changed := ready(), l.changed
+		l.mu.Unlock()
+		if yes {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-l.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		}
+	}
 }
 
 // listen keeps the stream open, until the strategy is closed. It dials again so much later than others do.
@@ -194,7 +225,7 @@ func (l *streamed) connected() {
 		l.streams++
 		for _, subs := range l.subs {
 			for _, s := range subs {
-				s.suspect()
+				s.inbox.suspect()
 			}
 		}
 	})
@@ -212,6 +243,6 @@ func (l *streamed) deliver(d *wire.Delivery) {
 	}
 	m := d.Record.Message(d.Room)
 	for _, s := range subs {
-		s.push(liveItem{model.Cursor{Epoch: d.Epoch, Seq: m.Seq}, &m})
+		s.inbox.push(liveItem{model.Cursor{Epoch: d.Epoch, Seq: m.Seq}, &m})
 	}
 }

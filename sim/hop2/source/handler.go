@@ -24,9 +24,6 @@ func (s *Source) Handler() http.Handler {
 	return mux
 }
 
-// signOfLife is a line without a message.
-const signOfLife = "{}\n"
-
 func (s *Source) serveStream(w http.ResponseWriter, r *http.Request) {
 	edge := r.URL.Query().Get("edge")
 	if _, err := model.NewTransition(model.Placement{Kind: model.Modulo, Members: []string{edge}}); err != nil {
@@ -48,13 +45,13 @@ func (s *Source) serveStream(w http.ResponseWriter, r *http.Request) {
 	}
 	beat := time.NewTicker(s.cfg.Heartbeat)
 	defer beat.Stop()
-	err := send([]byte(signOfLife))
+	err := send([]byte(wire.SignOfLife))
 	for err == nil {
 		select {
 		case line := <-st.lines:
 			err = send(line)
 		case <-beat.C:
-			err = send([]byte(signOfLife))
+			err = send([]byte(wire.SignOfLife))
 		case <-st.over:
 			return
 		case <-r.Context().Done():

@@ -195,13 +195,7 @@ func (s *Source) deliver(a *wire.Append, cursor string) error {
 	if err != nil {
 		return err
 	}
-	line, err := json.Marshal(wire.Delivery{
-		Room: a.Room, Epoch: at.Epoch, Record: &wire.Record{Seq: at.Seq, ID: a.ID, Publisher: a.Publisher, Body: a.Body},
-	})
-	if err != nil {
-		return err
-	}
-	line = append(line, '\n')
+	line := wire.Line(a.Room, at.Epoch, wire.Record{Seq: at.Seq, ID: a.ID, Publisher: a.Publisher, Body: a.Body})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Appended++

@@ -245,6 +245,18 @@ type Delivery struct {
 	Record *Record `json:"record,omitempty"`
 }
 
+// SignOfLife is a line without a message.
+const SignOfLife = "{}\n"
+
+// Line makes a message of a room, in an epoch, a line.
+func Line(room, epoch string, r Record) []byte {
+	b, err := json.Marshal(Delivery{Room: room, Epoch: epoch, Record: &r})
+	if err != nil {
+		panic(fmt.Sprintf("wire: a delivery of strings and bytes does not marshal: %v", err))
+	}
+	return append(b, '\n')
+}
+
 // DecodeDelivery reads a line and checks it.
 func DecodeDelivery(b []byte) (*Delivery, error) {
 	d := &Delivery{}
