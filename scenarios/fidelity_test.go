@@ -145,7 +145,7 @@ func TestLikeKernel(t *testing.T) {
 		require.Equal(t, "LikeKernel", report.Verdicts[3].Property)
 		return report.Verdicts[3]
 	}
-	require.Contains(t, verdict(func(*scenarios.Fidelity) {}).Detail, "relative to a real kernel: p50 50.0 ms (-0.6 %)")
+	require.Contains(t, verdict(func(*scenarios.Fidelity) {}).Detail, "relative to a real kernel: p50 50.0 ms (-0.3 %)")
 	const unmeasured = "no measurement at these parameters"
 	for _, change := range []func(*scenarios.Fidelity){
 		func(f *scenarios.Fidelity) { f.Loss = 0.025 },
