@@ -202,6 +202,9 @@ func TestDanceLosesNothing(t *testing.T) {
 
 // Both ways to get it wrong lose messages, and so the property above can fail. On fixed examples.
 func TestDanceMutants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hundreds of dances")
+	}
 	run := func(bug danceBug) *rapid.Generator[dance] {
 		return rapid.Custom(func(rt *rapid.T) dance {
 			d := dance{bug: bug, sent: map[string]int{}}

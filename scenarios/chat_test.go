@@ -207,7 +207,7 @@ func TestChatReproduces(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	for _, procs := range []string{"1", "2", "4"} {
-		if testing.Short() && procs == "1" {
+		if testing.Short() && procs != "4" {
 			continue
 		}
 		cmd := exec.Command(self, "-test.run", "^TestChatReproduces$")

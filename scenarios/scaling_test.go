@@ -153,6 +153,9 @@ func TestScalingMutants(t *testing.T) {
 
 // Goal: the same seed gives the same trace.
 func TestScalingReproduces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("its parts are tested: the chat over the ring, and clients that are moved")
+	}
 	s := smallScaling()
 	s.Clients, s.Duration = 12, 30*time.Second
 	require.NoError(t, s.Validate())

@@ -82,7 +82,7 @@ func TestGuardedPublish(t *testing.T) {
 // which spreads its clients, and a crash of the broker, each message is in the log once, and each client
 // gets it once and in order.
 func TestPublishOverConnections(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	unhurried(t, func(t *testing.T, w *world) {
 		spread := func(name string) func(*Config) {
 			return func(c *Config) {
 				c.Name, c.RetrySpread, c.Compression = name, 50*time.Millisecond, true

@@ -39,6 +39,15 @@ func everywhere(t *testing.T, body func(t *testing.T, w *world)) {
 	inBubble(t, body)
 }
 
+// unhurried runs a test that takes long on real sockets everywhere, or, in a hurry, in virtual time alone.
+func unhurried(t *testing.T, body func(t *testing.T, w *world)) {
+	if simtest.Quick() {
+		inBubble(t, body)
+		return
+	}
+	everywhere(t, body)
+}
+
 // inBubble runs a test in virtual time.
 func inBubble(t *testing.T, body func(t *testing.T, w *world)) {
 	t.Run("bubble", func(t *testing.T) {

@@ -152,7 +152,7 @@ func TestShutdownWhilePublishing(t *testing.T) {
 // Clients of both transports and a publisher, on two edges, through a crash of the broker and the drain
 // of an edge: each client gets each message once and in order.
 func TestEndToEnd(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	unhurried(t, func(t *testing.T, w *world) {
 		a, b := w.edge(t, func(c *Config) { c.Name = "a" }), w.edge(t, func(c *Config) { c.Name = "b" })
 		hc := w.serve(t, a, "a:80")
 		w.serve(t, b, "b:80")

@@ -93,7 +93,7 @@ func TestResume(t *testing.T) {
 
 // A client that resumes while messages pour in, from anywhere, gets each of them once.
 func TestResumeWhilePublishing(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	unhurried(t, func(t *testing.T, w *world) {
 		hop := w.strategy(t)
 		s := w.edge(t, func(c *Config) { c.Strategy, c.History, c.QueueLimit = hop, 20, 1000 })
 		s2 := w.edge(t, func(c *Config) { c.Strategy, c.History, c.QueueLimit = hop, 1, 1000 })

@@ -150,6 +150,7 @@ type webrtcStream struct {
 	heard   *heard
 	idle    time.Duration
 	frames  chan parsed
+	ending  bool // next has seen that the pair is broken
 	cancel  context.CancelFunc
 	helpers sync.WaitGroup
 }
@@ -229,7 +230,7 @@ func (s *webrtcStream) next(ctx context.Context) (frame, error) {
 		case <-ctx.Done():
 			return frame{}, ctx.Err()
 		case <-s.pair.Broken():
-			return frame{}, errPairBroken
+			return s.last(ctx)
 		case <-t.C:
 			rest := time.Until(s.heard.deadline(s.idle))
 			if rest <= 0 {
@@ -237,6 +238,24 @@ func (s *webrtcStream) next(ctx context.Context) (frame, error) {
 			}
 			t.Reset(rest)
 		}
+	}
+}
+
+// last gives what came before the pair broke, and then that it did: a server closes it right after its goodbye, and
+// a client that was busy meanwhile finds both.
+func (s *webrtcStream) last(ctx context.Context) (frame, error) {
+	if !s.ending {
+		s.ending = true
+		s.pair.Channels[0].receiveNoMore()
+	}
+	select {
+	case p := <-s.frames:
+		if p.err != nil {
+			p.err = fmt.Errorf("%w: %w", errPairBroken, p.err)
+		}
+		return p.frame, p.err
+	case <-ctx.Done():
+		return frame{}, ctx.Err()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/pion/datachannel"
 	"github.com/pion/webrtc/v4"
@@ -55,7 +56,7 @@ const channelBuffer = 64 << 10
 // Channel is an open data channel. One goroutine sends, and one receives.
 type Channel struct {
 	dc   *webrtc.DataChannel
-	raw  datachannel.ReadWriteCloser
+	raw  datachannel.ReadWriteCloserDeadliner
 	pair *Pair
 	low  chan struct{} // what is buffered has become little
 	most int           // bytes of the largest message to accept
@@ -99,6 +100,11 @@ func (c *Channel) await(ctx context.Context, most uint64) error {
 
 // Buffered is how many bytes were sent and not yet acknowledged.
 func (c *Channel) Buffered() int { return int(c.dc.BufferedAmount()) }
+
+// receiveNoMore has Receive give what has arrived, and then fail, whatever becomes of the pair.
+func (c *Channel) receiveNoMore() {
+	_ = c.raw.SetReadDeadline(time.Now()) // never fails
+}
 
 // leastBuffer is where a channel's receive buffer starts to grow from, in bytes.
 const leastBuffer = 2048

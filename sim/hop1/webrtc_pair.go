@@ -215,7 +215,7 @@ func (p *Pair) addChannel(i int, dc *webrtc.DataChannel, maxMessage int) {
 		}
 	})
 	dc.OnOpen(func() {
-		raw, err := dc.Detach()
+		raw, err := dc.DetachWithDeadline()
 		if err != nil {
 			p.fail() // the connection was closed meanwhile
 			return

@@ -189,6 +189,35 @@ func TestServerOfPairs(t *testing.T) {
 	})
 }
 
+// Goal: what came before the end of a pair is not lost to a client that was busy when both came.
+// Method: it looks when the server has said goodbye and closed the pair, and, in some of many pairs, would take the
+// one for the other.
+func TestGoodbyeBeforeTheEnd(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			feed := newMemFeed()
+			w := newWire(t, testServer(t, feed))
+			c, err := NewClient(ClientConfig{Room: "r", BaseURL: w.url, Transport: "webrtc", HTTP: w.client, WebRTC: webrtcOn(t)})
+			require.NoError(t, err)
+			s, err := dialWebRTC(t.Context(), &c.cfg, claim{})
+			require.NoError(t, err)
+			defer s.close()
+			feed.fail(ErrClosed)
+			time.Sleep(time.Second)
+			<-s.(*webrtcStream).pair.Broken()
+			var types []frameType
+			for {
+				f, err := s.next(t.Context())
+				if err != nil {
+					break
+				}
+				types = append(types, f.Type)
+			}
+			require.Equal(t, []frameType{frameHello, frameGoodbye}, types)
+		})
+	}
+}
+
 // Goal: the switchboard brings peers together by name, and tells those who call nobody.
 func TestSwitchboard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -92,7 +92,8 @@ func (g *merge) live(epoch string, m model.Message) {
 		}
 		g.early = slices.Insert(g.early, i, m)
 		if len(g.early) > g.limit {
-			g.early = g.early[:g.limit] // the log has them
+			g.early = g.early[:g.limit]
+			g.suspicious = true // the log has them, but a page that is on its way may not
 		}
 	}
 }

@@ -258,6 +258,21 @@ func TestMergeOvertakenPage(t *testing.T) {
 	require.False(t, g.wants())
 }
 
+// What is dropped since too much waits for a hole to be filled, while a page is on its way that does not have it, is
+// read in another.
+func TestMergeDropsMeanwhile(t *testing.T) {
+	l := newSimLog(0)
+	l.publish()
+	second := l.publish()
+	g := merge{at: model.Cursor{Epoch: "e0"}, limit: 1}
+	g.live("e0", second)
+	p := l.read(g.ask(), 1)
+	g.live("e0", l.publish())
+	g.page(p)
+	require.Equal(t, uint64(2), g.at.Seq)
+	require.True(t, g.wants())
+}
+
 // Messages that wait for a hole to be filled are not taken for those of a new epoch.
 func TestMergeForgetsTheOldEpoch(t *testing.T) {
 	l := newSimLog(1)

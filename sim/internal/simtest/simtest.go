@@ -35,6 +35,10 @@ func Main(m *testing.M, marks ...string) int {
 	return 1
 }
 
+// Quick reports whether what waits in real time, on real sockets, is to be left out: with -short, unless the race
+// detector is on, since there it finds most.
+func Quick() bool { return testing.Short() && !race }
+
 // gcPercent lets the heap grow to five times what is in use, a few dozen megabytes, before it is collected.
 const gcPercent = 400
 
