@@ -23,7 +23,7 @@ const luaPublishAs = luaEpoch + `
 local known = redis.call('HGET', KEYS[3], ARGV[4])
 if known then return {epoch, known} end
 local seq = ARGV[6]
-redis.call('HSET', KEYS[1], 'seq', seq)
+redis.call('HSET', KEYS[1], 'seq', seq, 'id', ARGV[4])
 if tonumber(ARGV[2]) > 0 then
   redis.pcall('XADD', KEYS[2], 'MAXLEN', ARGV[2], seq .. '-0', 'm', ARGV[5])
 end
@@ -47,11 +47,11 @@ func (r *Redis) publishReply(ctx context.Context, m model.Message, record string
 	if r.cfg.Mutant != SequenceRace {
 		return r.do(ctx, r.publishCall(m.Room, m.ID, record))
 	}
-	fields, err := r.do(ctx, r.countCall(m.Room, model.Cursor{}))
+	fields, err := r.do(ctx, r.countCall(m.Room, model.Bookmark{}))
 	if err != nil {
 		return nil, err
 	}
-	last, err := decodeCount(fields)
+	last, _, err := decodeCount(fields)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +59,6 @@ func (r *Redis) publishReply(ctx context.Context, m model.Message, record string
 	if r.streams {
 		keep = r.cfg.History
 	}
-	return r.do(ctx, r.newCall(m.Room, publishAsScript, model.Cursor{}, strconv.Itoa(keep), r.channel(m.Room), m.ID, record,
-		strconv.FormatUint(last.Seq+1, 10)))
+	return r.do(ctx, r.newCall(m.Room, publishAsScript, model.Bookmark{}, strconv.Itoa(keep), r.channel(m.Room), m.ID, record,
+		strconv.FormatUint(last.Cursor.Seq+1, 10)))
 }

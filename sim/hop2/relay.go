@@ -232,10 +232,13 @@ func (r *Relay) fetch(ctx context.Context, rm *relayRoom, from model.Cursor, lim
 	start := sub.Start()
 	p, at := rm.settle(from, start, limit)
 	if p == nil || at.Seq+1 >= p.First {
+		if p != nil && p.Anchor == "" && at.Seq+1 == p.First {
+			p.Anchor = start.Anchor
+		}
 		return p, nil
 	}
 	// What upstream keeps goes further back than what the room does.
-	p.First, p.Records = at.Seq+1, nil
+	p.First, p.Records, p.Anchor = at.Seq+1, nil, start.Anchor
 	for at.Seq < p.Last && len(p.Records) < limit {
 		b, err := sub.Next(ctx)
 		if err != nil {
