@@ -17,6 +17,30 @@ type Mutant string
 // two steps: two publishers that ask at the same time give two messages one number.
 const SequenceRace Mutant = "sequence-race"
 
+// OwnNumbers, of a relay, has it number messages itself, and not by what upstream says: one that comes back goes on
+// from where its first reader says it was, with what is published from then on.
+const OwnNumbers Mutant = "own-numbers"
+
+// adopt is what OwnNumbers does with a room that opens.
+func (rm *relayRoom) adopt(from model.Cursor) {
+	if rm.relay.cfg.Mutant == OwnNumbers && !from.IsZero() {
+		rm.epoch, rm.first, rm.last, rm.own = from.Epoch, from.Seq+1, from.Seq, true
+	}
+}
+
+// renumber is what OwnNumbers does with messages, which come after a position of upstream's.
+func (rm *relayRoom) renumber(msgs []model.Message) []model.Message {
+	if !rm.own {
+		return msgs
+	}
+	msgs = slices.Clone(msgs)
+	next := rm.position().Seq + 1
+	for i := range msgs {
+		msgs[i].Seq = next + uint64(i)
+	}
+	return msgs
+}
+
 // luaPublishAs appends one message at a position that was chosen before. ARGV: epoch, entries to keep, 0 meaning
 // that there is no log, channel, ID, record, position. It answers epoch, seq.
 const luaPublishAs = luaEpoch + `

@@ -18,6 +18,7 @@ type relayRoom struct {
 	name  string
 	ctx   context.Context // ends when the room closes
 	stop  context.CancelFunc
+	own   bool // the mutant OwnNumbers has it
 
 	// The relay's lock guards these.
 	holds  int         // requests under way, and streams that the room's messages go to
@@ -33,8 +34,8 @@ type relayRoom struct {
 	changed     chan struct{} // closed, and replaced, at every change
 }
 
-// enter holds a room, which it opens if need be. leave must follow.
-func (r *Relay) enter(name string) (*relayRoom, error) {
+// enter holds a room, which it opens if need be, for a reader at a position. leave must follow.
+func (r *Relay) enter(name string, from model.Cursor) (*relayRoom, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ctx.Err() != nil {
@@ -44,6 +45,7 @@ func (r *Relay) enter(name string) (*relayRoom, error) {
 	if rm == nil {
 		rm = &relayRoom{relay: r, name: name, followers: map[*relayStream]struct{}{}, changed: make(chan struct{})}
 		rm.ctx, rm.stop = context.WithCancel(r.ctx)
+		rm.adopt(from)
 		r.rooms[name] = rm
 		r.tasks.Go(rm.serve)
 	}
@@ -114,13 +116,16 @@ func (rm *relayRoom) serve() {
 // feed subscribes where the room stands, and takes what comes until the subscription fails.
 func (rm *relayRoom) feed() error {
 	at, id := rm.bookmark()
+	if rm.own {
+		at = model.Cursor{}
+	}
 	up, err := rm.relay.cfg.Upstream.Subscribe(rm.ctx, rm.name, at)
 	if err != nil {
 		return err
 	}
 	defer up.Unsubscribe()
 	rm.relay.count(func(s *RelayStats) { s.Subscribed++ })
-	if start := up.Start(); start.Cursor != at || replaced(id, start.Anchor) {
+	if start := up.Start(); !rm.own && (start.Cursor != at || replaced(id, start.Anchor)) {
 		rm.restart(start.Cursor, start.Anchor)
 	}
 	for {
@@ -132,7 +137,7 @@ func (rm *relayRoom) feed() error {
 			rm.restart(b.Gap.To, b.Gap.Anchor)
 			continue
 		}
-		rm.append(b.Messages)
+		rm.append(rm.renumber(b.Messages))
 	}
 }
 
