@@ -129,9 +129,15 @@ func (b *Brokers) Params() []Param {
 // mutantSilent makes an edge keep gaps to itself.
 const mutantSilent = "silent-gap"
 
+// mutantOwnNumbers is a relay's.
+const mutantOwnNumbers = string(hop2.OwnNumbers)
+
 // Mutants implements [Scenario].
 func (*Brokers) Mutants() []Mutant {
-	return []Mutant{{mutantSilent, "an edge passes over the gaps that hop 2 tells it of", "NoLoss"}}
+	return []Mutant{
+		{mutantSilent, "an edge passes over the gaps that hop 2 tells it of", "NoLoss"},
+		{mutantOwnNumbers, "a relay numbers messages itself, and goes on after a restart from where its first reader was", "Conforms"},
+	}
 }
 
 // Mutate implements [Scenario].
@@ -267,6 +273,14 @@ func (b *Brokers) allEdges() int {
 	return b.Edges
 }
 
+// relayMutant is the bug of its relays, if the scenario has one.
+func (b *Brokers) relayMutant() hop2.Mutant {
+	if b.mutant == mutantOwnNumbers {
+		return hop2.OwnNumbers
+	}
+	return ""
+}
+
 // nearest is the first of those who go to a strategy's broker: edges, or relays.
 func (b *Brokers) nearest(strategy string) string {
 	if b.Relays > 0 {
@@ -295,7 +309,7 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 		s, err := addSource(w, strategy, sourceOptions{hosts: b.hosts(strategy)})
 		w.Fail(err)
 		limitCards(w, s.nodes, b.Uplink, cardDrain)
-		sys.sources[strategy] = addRelays(w, s, "relay-"+strategy, b.Relays)
+		sys.sources[strategy] = addRelays(w, s, "relay-"+strategy, b.Relays, b.relayMutant())
 	}
 	scaled := make(chan struct{})
 	w.OnScale("edges", func(int) error {
@@ -451,7 +465,7 @@ func (sys *BrokersSystem) read(ctx context.Context, j *journal, me reader, strat
 				known, start.Cursor = from, from
 			}
 		}
-		resumed := !from.IsZero() && start.Cursor == from
+		resumed := !from.IsZero() && start.Cursor == from && start.Gap == ""
 		observe(model.Connected, start.Cursor, func(e *model.Event) { e.Resumed = resumed })
 		if !from.IsZero() && !resumed {
 			gap(start.Cursor, start.Gap)
