@@ -14,7 +14,7 @@ func (b *Brokers) Tables(h *model.History) []Table {
 		Title: "What each strategy took and cost",
 		Head:  []string{"strategy", "latency p50", "p99", "gaps", "packets at the source", "bytes", "bytes/message"},
 	}
-	recovers := b.Fault == faultRestart || b.Fault == faultPartition
+	recovers := b.recovers()
 	if recovers {
 		t.Head = append(t.Head, "back after")
 	}
