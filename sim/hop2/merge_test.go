@@ -267,7 +267,7 @@ func TestMergeDropsMeanwhile(t *testing.T) {
 	l := newSimLog(0)
 	l.publish()
 	second := l.publish()
-	g := merge{at: model.Cursor{Epoch: "e0"}, limit: 1}
+	g := merge{progress: progress{at: model.Cursor{Epoch: "e0"}}, limit: 1}
 	g.live("e0", second)
 	p := l.read(g.ask(), 1)
 	g.live("e0", l.publish())

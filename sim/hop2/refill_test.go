@@ -36,7 +36,8 @@ func copyOf(t *testing.T, d disk) (restore func()) {
 	case *KafkaStore:
 		return folder(d.cluster.dir)
 	case *RedisStore:
-		from, to := d.redis, emptyRedis()
+		from, kept := d.redis, NewRedisStore()
+		to := kept.redis
 		for _, key := range from.Keys() {
 			switch from.Type(key) {
 			case "hash":
@@ -61,7 +62,7 @@ func copyOf(t *testing.T, d disk) (restore func()) {
 				require.Fail(t, "a key of an unknown kind", "%s is a %s", key, from.Type(key))
 			}
 		}
-		return func() { d.redis = to }
+		return func() { d.redis, d.scripts = kept.redis, kept.scripts }
 	default: // it keeps nothing
 		return func() {}
 	}
