@@ -39,7 +39,8 @@ type jetSubscription struct {
 	inbox inbox[jetItem]
 
 	// The reader's.
-	from *model.Cursor // where to start; nil once that is agreed
+	from  *model.Cursor // where to start; nil once that is agreed
+	begun bool          // start is not to be changed any more
 	progress
 	stage    jetStage
 	answered chan natsAnswer // of the stage's call
@@ -102,7 +103,7 @@ func (j *jetSubscription) begin(ctx context.Context) error {
 	for {
 		j.collect()
 		if j.stage == jetReading && j.anchored {
-			j.start.Anchor = j.id
+			j.begun = true
 			return nil
 		}
 		if err := j.ended(ctx); err != nil {
@@ -350,6 +351,9 @@ func (j *jetSubscription) compare(id string) {
 		j.another(j.bookmark(), id)
 	}
 	j.id = id
+	if !j.begun && j.at == j.start.Cursor {
+		j.start.Anchor = id
+	}
 }
 
 // message takes what the link hands on.

@@ -129,6 +129,9 @@ func TestEachRefill(t *testing.T) {
 			requireAt(t, next, late.Start())
 			if end.Epoch == at.Epoch { // else the epoch tells
 				require.Equal(t, "m121", late.Start().Anchor)
+				if PromisesOf(k.name).Resume {
+					require.Equal(t, "m120", subscribe(t, reader, "r", model.Cursor{Epoch: next.Epoch, Seq: next.Seq - 1}).Start().Anchor)
+				}
 			}
 		}
 	})
