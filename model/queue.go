@@ -14,15 +14,19 @@ import (
 //	ρ · Service / (2 · (1 - ρ))
 //
 // where ρ is the transmitter's utilization; and its copies leave one after the other, the average one when
-// (Copies+1) / (2·Copies) of Service has passed.
+// (Copies+1) / (2·Copies) of Service less Rest has passed.
 //
 // It holds in the long run, for a queue without limit. It leaves out that a sender which is busy makes larger
-// packets, and that some of what it sends are no copies.
+// packets.
 type FanoutQueue struct {
 	// Copies is how many copies of each message are sent, 1 or more.
 	Copies int
-	// Service is how long the transmitter needs for all copies of one message; at least 0.
+	// Service is how long the transmitter needs for all copies of one message, and for what else it sends because of
+	// it; at least 0.
 	Service time.Duration
+	// Rest is that part of Service in which it sends what comes after the copies, such as the publisher's answer; 0 to
+	// Service.
+	Rest time.Duration
 }
 
 // Validate names the field that is out of range.
@@ -32,6 +36,8 @@ func (q FanoutQueue) Validate() error {
 		return fmt.Errorf("fan-out queue: Copies is %d; it must be at least 1", q.Copies)
 	case q.Service < 0:
 		return fmt.Errorf("fan-out queue: Service is %v; it must not be negative", q.Service)
+	case q.Rest < 0 || q.Rest > q.Service:
+		return fmt.Errorf("fan-out queue: Rest is %v; it must lie between 0 and Service, %v", q.Rest, q.Service)
 	}
 	return nil
 }
@@ -48,8 +54,8 @@ func (q FanoutQueue) Delay(utilization float64) time.Duration {
 		return math.MaxInt64
 	}
 	busy := max(utilization, 0)
-	share := busy/(2*(1-busy)) + float64(q.Copies+1)/float64(2*q.Copies)
-	if d := share * float64(q.Service); d < math.MaxInt64 {
+	copies := float64(q.Service-q.Rest) * float64(q.Copies+1) / float64(2*q.Copies)
+	if d := busy/(2*(1-busy))*float64(q.Service) + copies; d < math.MaxInt64 {
 		return time.Duration(d)
 	}
 	return math.MaxInt64

@@ -19,20 +19,21 @@ func TestFanoutQueue(t *testing.T) {
 		messages = 50_000
 	}
 	for _, copies := range []int{1, 5} {
-		q := model.FanoutQueue{Copies: copies, Service: 10 * time.Millisecond}
+		q := model.FanoutQueue{Copies: copies, Service: 10 * time.Millisecond, Rest: time.Duration(copies) * time.Millisecond}
 		require.NoError(t, q.Validate())
 		require.InDelta(t, 100, q.Capacity(), 1e-9)
 		for _, utilization := range []float64{0.01, 0.5, 0.8} {
 			luck := rand.New(rand.NewPCG(1, uint64(copies)))
 			now, free, sum := 0.0, 0.0, 0.0
-			service := q.Service.Seconds()
+			service, rest := q.Service.Seconds(), q.Rest.Seconds()
 			for range messages {
 				now += luck.ExpFloat64() * service / utilization
 				free = max(free, now)
 				for range copies {
-					free += service / float64(copies)
+					free += (service - rest) / float64(copies)
 					sum += free - now
 				}
+				free += rest
 			}
 			got := time.Duration(sum / float64(messages*copies) * float64(time.Second))
 			require.InEpsilon(t, q.Delay(utilization), got, 0.03, "%d copies at %v", copies, utilization)
@@ -53,4 +54,7 @@ func TestFanoutQueueBounds(t *testing.T) {
 	require.True(t, math.IsInf(model.FanoutQueue{Copies: 2}.Capacity(), 1))
 	require.ErrorContains(t, model.FanoutQueue{}.Validate(), "Copies is 0")
 	require.ErrorContains(t, model.FanoutQueue{Copies: 1, Service: -1}.Validate(), "Service is -1ns")
+	for _, rest := range []time.Duration{-1, 3} {
+		require.ErrorContains(t, model.FanoutQueue{Copies: 1, Service: 2, Rest: rest}.Validate(), "it must lie between 0 and Service, 2ns")
+	}
 }

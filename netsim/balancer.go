@@ -190,6 +190,7 @@ func setDefault[T comparable](field *T, value T) {
 func (b *Balancer) crashed() {
 	if !b.cfg.KeepTable {
 		b.reset()
+		b.host.net.stopForAll() // least has counted on the table
 	}
 }
 
@@ -252,6 +253,21 @@ func (b *Balancer) routesInward() bool { return false }
 // forwards implements middlebox.
 func (b *Balancer) forwards(p *packet) bool {
 	return p.proto == protoTCP && (p.dst.port == b.cfg.Port || b.byPort[p.dst.port] != nil)
+}
+
+// least implements middlebox. A connection that neither end has begun to close stays in the table for as long as
+// one that has, at least: until then, what comes from its backend goes to its client.
+func (b *Balancer) least(p *packet, at time.Duration) time.Duration {
+	n := b.host.net
+	f := b.byPort[p.dst.port]
+	if f == nil || f.closing || b.cfg.IdleTimeout != 0 || at-n.clock >= flowLinger {
+		return b.host.leastLatency()
+	}
+	to := n.route(b.host, f.client.ip)
+	if to == nil {
+		return b.host.leastLatency()
+	}
+	return b.host.pipeTo(to).link.minLatency()
 }
 
 // forward implements middlebox.

@@ -28,11 +28,13 @@ type Conn struct {
 	ended               bool // readers may see that the other end has finished
 	readSide, writeSide side
 
-	id       uint32        // in order of creation by the loop; 0 before
-	listener *Listener     // for which its handshake is under way
-	timerAt  time.Duration // of the planned timer event that counts; never if none
-	lateAcks int           // acknowledgements under way to it that may be applied late
-	critical bool          // an acknowledgement may make it send, or wake a writer
+	id        uint32        // in order of creation by the loop; 0 before
+	listener  *Listener     // for which its handshake is under way
+	timerAt   time.Duration // of the planned timer event that counts; never if none
+	timerStep uint64        // and its step
+	stopBy    time.Duration // the latest at which virtual time stops for it; never if it does not
+	lateAcks  int           // acknowledgements under way to it that may be applied late
+	critical  bool          // an acknowledgement may make it send, or wake a writer
 }
 
 type connState uint8
@@ -44,7 +46,7 @@ const (
 )
 
 func newConn(h *Host) *Conn {
-	c := &Conn{net: h.net, host: h, local: endpoint{ip: h.ip}, timerAt: never}
+	c := &Conn{net: h.net, host: h, local: endpoint{ip: h.ip}, timerAt: never, stopBy: never}
 	c.readSide.cond.L = &h.net.mu
 	c.writeSide.cond.L = &h.net.mu
 	return c

@@ -123,7 +123,7 @@ func (n *Network) planArrival(at time.Duration, p *packet) {
 	if box := p.to.box; box != nil && box.forwards(p) {
 		// Middleboxes share no state with any program: what counts is only when they send it on.
 		e.lane = &pipe.patient
-		n.planPatient(e, at+p.to.leastLatency())
+		n.planPatient(e, at+box.least(p, at))
 		return
 	}
 	if p.proto == protoTCP && len(p.payload) == 0 && pipe.inOrder() {

@@ -205,6 +205,12 @@ func FailDNS(name string) Fault {
 // was computed from the links as they were, so those events are due on time from now on.
 func (n *Network) rulesChanged() {
 	n.rules++
+	n.stopForAll()
+}
+
+// stopForAll has virtual time stop for every patient event, as what was known of its consequences when it was planned does
+// not hold any more.
+func (n *Network) stopForAll() {
 	n.patient.each(func(e *event) {
 		if e.pkt == nil || e.pkt.counted == nil {
 			n.stops.push(stop{by: e.at, at: e.at, step: e.step})

@@ -57,6 +57,9 @@ func (h *Host) Firewall(cfg FirewallConfig) (*Firewall, error) {
 // crashed implements middlebox: everything known is lost.
 func (b *Firewall) crashed() { b.known = make(map[connection]time.Duration) }
 
+// least implements middlebox.
+func (b *Firewall) least(*packet, time.Duration) time.Duration { return b.host.leastLatency() }
+
 // routesInward implements middlebox.
 func (b *Firewall) routesInward() bool { return true }
 

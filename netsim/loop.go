@@ -16,6 +16,7 @@ type stop struct {
 	by   time.Duration
 	at   time.Duration // the event's own time and step, by which we know whether it has been applied
 	step uint64
+	conn *Conn // whose timer the event is; nil for others
 }
 
 // RunUntil lets virtual time pass until the given time since the network began. The caller's
@@ -201,7 +202,7 @@ func (n *Network) planPatient(e event, by time.Duration) {
 	e.step = n.step
 	n.patient.push(e)
 	if by != never {
-		n.stops.push(stop{by: by, at: e.at, step: e.step})
+		n.stops.push(stop{by: by, at: e.at, step: e.step, conn: e.conn})
 	}
 }
 
@@ -220,10 +221,22 @@ func (n *Network) nextStop() time.Duration {
 			break
 		}
 		applied := s.at < n.caughtUp.at || s.at == n.caughtUp.at && s.step <= n.caughtUp.step
-		if !applied {
-			return s.by
+		if applied {
+			n.stops.pop()
+			continue
 		}
+		by := s.by
+		if s.conn != nil {
+			by = s.conn.stopAgain(*s)
+		}
+		if by == s.by {
+			return by
+		}
+		again := stop{by: by, at: s.at, step: s.step, conn: s.conn}
 		n.stops.pop()
+		if by != never {
+			n.stops.push(again)
+		}
 	}
 	return at
 }

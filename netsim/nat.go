@@ -124,6 +124,9 @@ func (b *NAT) crashed() {
 	b.byPort = make(map[natPort]*mapping)
 }
 
+// least implements middlebox.
+func (b *NAT) least(*packet, time.Duration) time.Duration { return b.host.leastLatency() }
+
 // routesInward implements middlebox.
 func (b *NAT) routesInward() bool { return false }
 

@@ -1,6 +1,9 @@
 package netsim
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // middlebox is what a host does that forwards other hosts' packets: a [Balancer], a [NAT] or a
 // [Firewall]. Its state is the loop's alone.
@@ -10,6 +13,9 @@ type middlebox interface {
 	forwards(p *packet) bool
 	// forward sends such a packet on, or drops it.
 	forward(p *packet)
+	// least is a lower bound of how long whatever the box sends for such a packet takes, if it reaches the box at
+	// a given time.
+	least(p *packet, at time.Duration) time.Duration
 	// routesInward reports whether hosts behind the box can be addressed from outside.
 	routesInward() bool
 	// crashed is what a crash of the host does to the box.

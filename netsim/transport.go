@@ -220,16 +220,41 @@ func (c *Conn) countImpatient(was bool) {
 // planTimer has the loop call timerDue when the earliest of the protocol's timers is due.
 func (c *Conn) planTimer() {
 	at, ok := c.proto.Deadline()
-	if !ok || c.timerAt <= at {
-		return // what is planned comes first, and plans the next
+	if !ok {
+		return
+	}
+	if c.timerAt <= at { // what is planned comes first, and plans the next
+		if c.stopBy == never {
+			c.stopBy = at + c.lookahead()
+			c.net.stops.push(stop{by: c.stopBy, at: c.timerAt, step: c.timerStep, conn: c})
+		}
+		return
 	}
 	c.timerAt = at
 	e := event{at: at, kind: eventTimer, conn: c}
 	if state := c.proto.State(); state == tcp.SynSent || state == tcp.SynReceived {
+		c.stopBy = at
 		c.net.plan(e) // it may be the one that gives up
 	} else {
-		c.net.planPatient(e, at+c.lookahead())
+		c.stopBy = at + c.lookahead()
+		c.net.planPatient(e, c.stopBy)
 	}
+	c.timerStep = c.net.step
+}
+
+// stopAgain gives when virtual time must stop, at the latest, for a timer event of the connection for which it was
+// to stop now; never if it need not. Most timers are put off, or are not needed any more, before they are due.
+func (c *Conn) stopAgain(s stop) time.Duration {
+	if s.at != c.timerAt {
+		return never // an earlier one was planned later, and has taken over
+	}
+	at, ok := c.proto.Deadline()
+	if !ok {
+		c.stopBy = never
+		return never
+	}
+	c.stopBy = max(s.by, at+c.lookahead())
+	return c.stopBy
 }
 
 // lookahead is the least time that anything this connection sends is under way.

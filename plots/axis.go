@@ -16,10 +16,14 @@ func (linearTicks) Ticks(lo, hi float64) []plot.Tick {
 	step := roundStep((hi - lo) / 8)
 	var ticks []plot.Tick
 	for i := math.Ceil(lo/step - 1e-9); i*step <= hi+step*1e-9; i++ {
-		ticks = append(ticks, plot.Tick{Value: i * step, Label: number(i*step, step)})
+		ticks = append(ticks, plot.Tick{Value: within(i*step, lo, hi), Label: number(i*step, step)})
 	}
 	return ticks
 }
+
+// within keeps a tick on its axis, should it be beyond the end by rounding: the plot makes no room for the label of one
+// that is.
+func within(v, lo, hi float64) float64 { return min(max(v, lo), hi) }
 
 // roundStep is the least of 1, 2 or 5 times a power of ten that is not below v.
 func roundStep(v float64) float64 {
@@ -48,7 +52,7 @@ func (logTicks) Ticks(lo, hi float64) []plot.Tick {
 			if v := m * math.Pow(10, exponent); m == 1 || hi-lo <= 3.5 && (m == 2 || m == 5) {
 				label = number(v, v)
 			}
-			ticks = append(ticks, plot.Tick{Value: at, Label: label})
+			ticks = append(ticks, plot.Tick{Value: within(at, lo, hi), Label: label})
 		}
 	}
 	return ticks

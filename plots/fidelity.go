@@ -184,7 +184,7 @@ func (denseLogTicks) Ticks(lo, hi float64) []plot.Tick {
 			if m != 9 { // it would touch its neighbours
 				label = number(m*math.Pow(10, exponent), math.Pow(10, exponent-1))
 			}
-			ticks = append(ticks, plot.Tick{Value: at, Label: strings.TrimSuffix(label, ".0")})
+			ticks = append(ticks, plot.Tick{Value: within(at, lo, hi), Label: strings.TrimSuffix(label, ".0")})
 		}
 	}
 	return ticks

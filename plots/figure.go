@@ -21,8 +21,9 @@ type Figure struct {
 	title, subtitle string
 	strips          []strip // between the subtitle and the plot, from top to bottom
 	plot            *plot.Plot
-	inset           vg.Length // how far the plot keeps from the left, for what strips write there
-	problem         string    // why there is no plot; then plot is nil
+	beside          []*plot.Plot // further plots to the right, with data as wide and as high as its own
+	inset           vg.Length    // how far the plot keeps from the left, for what strips write there
+	problem         string       // why there is no plot; then plot is nil
 }
 
 // strip is a row above the plot. It may use the plot's x axis.
@@ -109,14 +110,40 @@ func (f *Figure) draw(c draw.Canvas) {
 	for _, s := range f.strips {
 		area.Max.Y -= s.height()
 	}
-	data := f.plot.DataCanvas(area)
+	areas := f.columns(area)
+	data := f.plot.DataCanvas(areas[0])
 	for _, s := range f.strips {
 		own := c
 		own.Min.Y = c.Max.Y - s.height()
 		s.draw(own, data, f.plot)
 		c.Max.Y = own.Min.Y
 	}
-	f.plot.Draw(area)
+	for i, p := range append([]*plot.Plot{f.plot}, f.beside...) {
+		p.Draw(areas[i])
+	}
+}
+
+// columnGap is how far plots that stand beside each other keep apart.
+const columnGap = vg.Length(18)
+
+// columns shares the width among the plots, so that the data of all have the same.
+func (f *Figure) columns(area draw.Canvas) []draw.Canvas {
+	plots := append([]*plot.Plot{f.plot}, f.beside...)
+	frames := make([]vg.Length, len(plots)) // what axes take besides the data
+	free := area.Size().X - columnGap*vg.Length(len(plots)-1)
+	for i, p := range plots {
+		frames[i] = area.Size().X - p.DataCanvas(area).Size().X
+		free -= frames[i]
+	}
+	areas := make([]draw.Canvas, len(plots))
+	left := area.Min.X
+	for i := range plots {
+		areas[i] = area
+		areas[i].Min.X = left
+		areas[i].Max.X = left + frames[i] + free/vg.Length(len(plots))
+		left = areas[i].Max.X + columnGap
+	}
+	return areas
 }
 
 // drawProblem frames the place of the plot, and says in it why it is empty.

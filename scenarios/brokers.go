@@ -1,11 +1,8 @@
 package scenarios
 
 import (
-	"context"
 	"fmt"
-	"math"
-	"strings"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/twohop/twohop/model"
@@ -19,13 +16,14 @@ import (
 // and something fails. With [AllStrategies] every strategy has brokers and rooms of its own, side by side,
 // under the same load and the same fault. [NewBrokers] gives it its defaults.
 type Brokers struct {
-	// Hop2 is a strategy's name, one of [hop2.Names], or AllStrategies.
+	// Hop2 is a strategy's name, one of [hop2.Names], [hop2.RingName], or AllStrategies.
 	Hop2 string
 	// Fault is what fails: one of brokerFaults.
 	Fault                    string
 	Edges, Rooms, Publishers int
 	// Relays is how many relays stand between each strategy's broker and everybody else, who go to them in
-	// turn; 0 means that they go to the broker.
+	// turn; 0 means that they go to the broker. With relays, all strategies are all but ring, in which rooms belong to
+	// edges.
 	Relays int
 	// Rate is how many messages each publisher publishes per second on average (a Poisson process), to
 	// each strategy.
@@ -38,8 +36,8 @@ type Brokers struct {
 	Uplink float64
 	// Outage is how long the fault lasts.
 	Outage time.Duration
-	// Duration is how long a run takes. The fault begins when a quarter of it has passed. Publishers pause
-	// for its last fifth, so that all can arrive.
+	// Duration is how long a run takes once everybody is there. The fault begins when a quarter of it has passed.
+	// Publishers pause for its last fifth, so that all can arrive.
 	Duration time.Duration
 	// Storage is where jetstream keeps its streams: "file" or "memory".
 	Storage string
@@ -81,7 +79,7 @@ const (
 	groupShared = "shared"
 )
 
-// groupReader is the client in whose name the edges of a group read: each room once, whichever edge does it.
+// groupReader is the client in whose name edges read of which one at a time reads a room, whichever it is.
 const groupReader = "edges"
 
 // slowInbox is how many messages of a room wait for an edge that is slow.
@@ -107,9 +105,9 @@ func (*Brokers) Summary() string {
 // Params implements [Scenario].
 func (b *Brokers) Params() []Param {
 	return []Param{
-		{"hop2", "what carries messages to the edges", choiceValue{&b.Hop2, append([]string{AllStrategies}, hop2.Names()...)}},
+		{"hop2", "what carries messages to the edges", choiceValue{&b.Hop2, append([]string{AllStrategies}, strategies()...)}},
 		{"fault", "what fails", choiceValue{&b.Fault, brokerFaults}},
-		{"edges", "endpoint servers, each subscribed to all rooms", intValue{&b.Edges, 1, 50, "servers"}},
+		{"edges", "endpoint servers, each subscribed to all rooms, or in ring to its own", intValue{&b.Edges, 1, 50, "servers"}},
 		{"relays", "relays between each broker and the edges; 0 is none", intValue{&b.Relays, 0, 50, "servers"}},
 		{"rooms", "rooms of each strategy", intValue{&b.Rooms, 1, 1000, "rooms"}},
 		{"publishers", "publishers, each publishing to all rooms", intValue{&b.Publishers, 1, 100, "publishers"}},
@@ -118,7 +116,7 @@ func (b *Brokers) Params() []Param {
 		{"latency", "one-way delay between hosts", durationValue{&b.Latency, 0, time.Second}},
 		{"uplink", "rate of each broker's network card; 0 is unlimited", floatValue{&b.Uplink, 0, 10000, "Mbit/s"}},
 		{"outage", "how long the fault lasts", durationValue{&b.Outage, 100 * time.Millisecond, time.Minute}},
-		{"duration", "virtual time", durationValue{&b.Duration, 10 * time.Second, time.Hour}},
+		{"duration", "virtual time, from when everybody is there", durationValue{&b.Duration, 10 * time.Second, time.Hour}},
 		{"storage", "where jetstream keeps its streams", choiceValue{&b.Storage, []string{"file", "memory"}}},
 		{"shards", "hosts of Redis, over which rooms are spread; the first fails", intValue{&b.Shards, 1, 16, "hosts"}},
 		{"brokers", "brokers of Kafka, which lead rooms in turn; the first fails", intValue{&b.Brokers, 1, 16, "brokers"}},
@@ -129,19 +127,54 @@ func (b *Brokers) Params() []Param {
 // mutantSilent makes an edge keep gaps to itself.
 const mutantSilent = "silent-gap"
 
+// mutantOwnNumbers is a relay's.
+const mutantOwnNumbers = string(hop2.OwnNumbers)
+
 // Mutants implements [Scenario].
 func (*Brokers) Mutants() []Mutant {
-	return []Mutant{{mutantSilent, "an edge passes over the gaps that hop 2 tells it of", "NoLoss"}}
+	return []Mutant{
+		{mutantSilent, "an edge passes over the gaps that hop 2 tells it of", "NoLoss"},
+		{mutantSlowPath, "all hosts are further from each other than they should be, by 5 ms", "AddedLatency"},
+		{mutantOwnNumbers, "a relay numbers messages itself, and goes on after a restart from where its first reader was", "Conforms"},
+	}
 }
+
+// mutantDetour is how much further.
+const mutantDetour = 5 * time.Millisecond
 
 // Mutate implements [Scenario].
 func (b *Brokers) Mutate(name string) error { return mutate(b, name, &b.mutant) }
 
 // Properties implements [Scenario].
-func (*Brokers) Properties() []model.Property { return properties.All() }
+func (b *Brokers) Properties() []model.Property {
+	if b.judgesLatency() {
+		return append(properties.All(), b.AddedLatency())
+	}
+	return properties.All()
+}
 
 // Length implements [Scenario].
-func (b *Brokers) Length() time.Duration { return b.Duration }
+func (b *Brokers) Length() time.Duration { return b.ready() + b.Duration }
+
+// electing is how long it takes until a coordination service has a leader, and edges have rooms.
+const electing = 2 * time.Second
+
+// ready is when everybody is there: from then on, a run takes its Duration.
+func (b *Brokers) ready() time.Duration {
+	if slices.Contains(b.strategies(), hop2.RingName) {
+		return electing
+	}
+	return 0
+}
+
+// publishing is when the first messages are published: edges have subscribed.
+func (b *Brokers) publishing() time.Duration { return b.ready() + time.Second }
+
+// faulty is from when to when the fault lasts.
+func (b *Brokers) faulty() (from, to time.Duration) {
+	from = b.ready() + b.Duration/4
+	return from, from + b.Outage
+}
 
 // Validate implements [Scenario].
 func (b *Brokers) Validate() error {
@@ -150,6 +183,9 @@ func (b *Brokers) Validate() error {
 	}
 	if b.Fault == faultMove && (b.Hop2 != "kafka" || b.Brokers == 1) {
 		return fmt.Errorf("parameter fault: %s is not allowed with hop2 %s and %d brokers: want kafka and several", b.Fault, b.Hop2, b.Brokers)
+	}
+	if b.Hop2 == hop2.RingName && b.Relays > 0 {
+		return fmt.Errorf("parameter relays: %d is not allowed with hop2 %s, where rooms belong to edges; want 0", b.Relays, b.Hop2)
 	}
 	if b.Group == groupShared && b.Relays > 0 {
 		return fmt.Errorf("parameter group: %s is not allowed with relays, which edges go to instead: set relays=0", b.Group)
@@ -168,10 +204,14 @@ func (*Brokers) Configure(*sim.Config) {}
 
 // strategies lists what is compared.
 func (b *Brokers) strategies() []string {
-	if b.Hop2 == AllStrategies {
+	switch {
+	case b.Hop2 != AllStrategies:
+		return []string{b.Hop2}
+	case b.Relays > 0:
 		return hop2.Names()
+	default:
+		return strategies()
 	}
-	return []string{b.Hop2}
 }
 
 // hosts is how many hosts a strategy's source is spread over.
@@ -185,7 +225,7 @@ func (b *Brokers) hosts(strategy string) int {
 // Run implements [Scenario].
 func (b *Brokers) Run(w *sim.World) error {
 	sys := b.Build(w)
-	from, to := b.Duration/4, b.Duration/4+b.Outage
+	from, to := b.faulty()
 	bites := ""
 	switch b.Fault {
 	case faultRestart:
@@ -229,9 +269,9 @@ func (b *Brokers) Run(w *sim.World) error {
 		sys.sources["kafka"].rotate()
 		w.RunFor(to - from)
 		sys.sources["kafka"].rotate()
-		w.RunFor(b.Duration - to)
+		w.RunFor(b.Length() - to)
 	} else {
-		w.RunFor(b.Duration)
+		w.RunFor(b.Length())
 	}
 	for waited := time.Duration(0); waited < settleLimit && !sys.CaughtUp() && !w.Interrupted(); waited += time.Second {
 		w.RunFor(time.Second)
@@ -241,11 +281,16 @@ func (b *Brokers) Run(w *sim.World) error {
 		w.MustHaveBitten(bites)
 	}
 	w.Check(b.Properties()...)
+	if ring, there := sys.sources[hop2.RingName]; there {
+		w.Check(ring.record.properties(model.Consistent)...)
+	}
 	return nil
 }
 
-// shared tells whether the edges read a strategy's rooms as one group.
-func (b *Brokers) shared(strategy string) bool { return b.Group == groupShared && strategy == "kafka" }
+// shared tells whether one edge at a time reads a room of a strategy, in the name of all.
+func (b *Brokers) shared(strategy string) bool {
+	return b.Group == groupShared && strategy == "kafka" || strategy == hop2.RingName
+}
 
 // subscriptions is how many subscriptions there are to come, in all.
 func (b *Brokers) subscriptions() (n int) {
@@ -267,6 +312,14 @@ func (b *Brokers) allEdges() int {
 	return b.Edges
 }
 
+// relayMutant is the bug of its relays, if the scenario has one.
+func (b *Brokers) relayMutant() hop2.Mutant {
+	if b.mutant == mutantOwnNumbers {
+		return hop2.OwnNumbers
+	}
+	return ""
+}
+
 // nearest is the first of those who go to a strategy's broker: edges, or relays.
 func (b *Brokers) nearest(strategy string) string {
 	if b.Relays > 0 {
@@ -278,219 +331,3 @@ func (b *Brokers) nearest(strategy string) string {
 func edgeName(i int) string { return fmt.Sprintf("edge-%d", i+1) }
 
 func publisherName(i int) string { return fmt.Sprintf("publisher-%d", i+1) }
-
-// BrokersSystem is Brokers that has been built in a world.
-type BrokersSystem struct {
-	brokers *Brokers
-	sources map[string]relayed // by strategy
-	// tracker knows where each edge has got to in each room, which is what it keeps on its disk.
-	tracker
-}
-
-// Build adds the nodes and links to a world.
-func (b *Brokers) Build(w *sim.World) *BrokersSystem {
-	sys := &BrokersSystem{brokers: b, sources: map[string]relayed{}}
-	w.Link("*", "*", netsim.Link{Latency: b.Latency})
-	for _, strategy := range b.strategies() {
-		s, err := addSource(w, strategy, sourceOptions{hosts: b.hosts(strategy)})
-		w.Fail(err)
-		limitCards(w, s.nodes, b.Uplink, cardDrain)
-		sys.sources[strategy] = addRelays(w, s, "relay-"+strategy, b.Relays)
-	}
-	scaled := make(chan struct{})
-	w.OnScale("edges", func(int) error {
-		close(scaled)
-		return nil
-	})
-	for i := range b.allEdges() {
-		w.Node(edgeName(i), func(ctx context.Context, n *sim.Node) error {
-			if i >= b.Edges {
-				select {
-				case <-scaled:
-				case <-ctx.Done():
-					return nil
-				}
-			}
-			return sys.withStrategies(ctx, n, i, func(j *journal, name string, s hop2.Strategy) {
-				var readers sync.WaitGroup
-				defer readers.Wait()
-				read := func(client string) {
-					for i := range b.Rooms {
-						readers.Go(func() { sys.read(ctx, j, reader{client, strategyRoom(name, i)}, name, s) })
-					}
-				}
-				if b.shared(name) {
-					read(groupReader)
-					return
-				}
-				read(n.Name())
-				if b.Fault == faultScaleIn && i == 0 && waitUntil(ctx, n, b.Duration/4+takeOver) {
-					read(edgeName(b.Edges - 1))
-				}
-			})
-		})
-	}
-	for i := range b.Publishers {
-		w.Node(publisherName(i), func(ctx context.Context, n *sim.Node) error {
-			return sys.withStrategies(ctx, n, i, func(j *journal, name string, s hop2.Strategy) { sys.publish(ctx, j, name, s) })
-		})
-	}
-	return sys
-}
-
-// takeOver is how long after an edge has left for good the first edge takes over what it was there for.
-const takeOver = 500 * time.Millisecond
-
-func strategyRoom(strategy string, i int) string { return fmt.Sprintf("%s.%d", strategy, i+1) }
-
-// withStrategies runs a program of the i-th node of a kind for each strategy.
-func (sys *BrokersSystem) withStrategies(ctx context.Context, n *sim.Node, i int, program func(*journal, string, hop2.Strategy)) error {
-	var programs sync.WaitGroup
-	defer programs.Wait()
-	j := newJournal(n)
-	programs.Go(func() { j.run(ctx) })
-	for _, name := range sys.brokers.strategies() {
-		from := sys.sources[name].of(i)
-		cfg := from.config(n)
-		cfg.Storage, cfg.Rand = sys.brokers.Storage, n.Rand(name)
-		if sys.isSlow(n) {
-			cfg.Inbox = slowInbox
-		}
-		s, err := sys.open(n, from, name, cfg)
-		if err != nil {
-			return err
-		}
-		programs.Go(func() {
-			program(j, name, s)
-			_ = s.Close() // it never fails
-		})
-	}
-	return nil
-}
-
-// open opens a node's end of a strategy.
-func (sys *BrokersSystem) open(n *sim.Node, from source, strategy string, cfg hop2.Config) (hop2.Strategy, error) {
-	if sys.brokers.shared(strategy) && strings.HasPrefix(n.Name(), "edge-") {
-		return hop2.NewKafkaGroup(hop2.KafkaGroupConfig{Config: cfg, Group: "edges", Member: n.Name()})
-	}
-	return from.open(n, cfg)
-}
-
-// isSlow tells whether the node is the edge that does not read while the fault lasts.
-func (sys *BrokersSystem) isSlow(n *sim.Node) bool {
-	return sys.brokers.Fault == faultSlow && n.Name() == edgeName(0)
-}
-
-// publish publishes to random rooms of a strategy, and does not wait for an answer before it goes on.
-func (sys *BrokersSystem) publish(ctx context.Context, j *journal, strategy string, s hop2.Strategy) {
-	b, n := sys.brokers, j.n
-	luck := n.Rand("publisher " + strategy)
-	var posts sync.WaitGroup
-	defer posts.Wait()
-	wait := time.Second // for edges to subscribe
-	for i := 1; ; i++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-		if n.Now() >= b.Duration*4/5 {
-			return
-		}
-		m := model.Message{
-			Room: strategyRoom(strategy, luck.IntN(b.Rooms)), ID: fmt.Sprintf("%s-%d", n.Name(), i),
-			Publisher: n.Name(), Body: make([]byte, b.Body),
-		}
-		posts.Go(func() {
-			e := model.Event{Kind: model.PublishCall, Room: m.Room, ID: m.ID}
-			who := m.Room + " " + m.ID
-			j.note(who, e, nil)
-			at, err := s.Publish(ctx, m)
-			if err != nil {
-				e.Kind, e.Note = model.PublishUnknown, err.Error()
-			} else {
-				e.Kind, e.Epoch, e.Seq = model.PublishOK, at.Epoch, at.Seq
-			}
-			j.note(who, e, func() { sys.note(e) })
-		})
-		wait = time.Duration(-math.Log(1-luck.Float64()) / b.Rate * float64(time.Second))
-	}
-}
-
-// read is a reader's program, from where it had got to before, until ctx ends.
-func (sys *BrokersSystem) read(ctx context.Context, j *journal, me reader, strategy string, s hop2.Strategy) {
-	who := me.client + " " + me.room
-	note := func(e model.Event) {
-		e.Node, e.Room, e.Transport = me.client, me.room, strategy
-		j.note(who, e, func() { sys.note(e) })
-	}
-	observe := func(kind model.Kind, at model.Cursor, change func(*model.Event)) {
-		e := model.Event{Kind: kind, Epoch: at.Epoch, Seq: at.Seq, Peer: sys.sources[strategy].nodeOf(me.room)}
-		if change != nil {
-			change(&e)
-		}
-		note(e)
-	}
-	gap := func(at model.Cursor, why string) {
-		if sys.brokers.mutant != mutantSilent {
-			observe(model.Discontinuity, at, func(e *model.Event) { e.Note = why })
-		}
-	}
-	for ctx.Err() == nil {
-		from := sys.place(me)
-		sub, err := s.Subscribe(ctx, me.room, from)
-		if err != nil {
-			continue // only ctx's end ends it: the broker is ours, and says nothing that another attempt would not cure
-		}
-		start, known := sub.Start(), model.Cursor{}
-		if sys.brokers.shared(strategy) {
-			// It took until the room was this edge's, and others have read it meanwhile. The group may not know how
-			// far; whoever reads in its name does.
-			from = sys.place(me)
-			if from.Epoch == start.Cursor.Epoch && from.Seq > start.Cursor.Seq && start.Gap == "" {
-				known, start.Cursor = from, from
-			}
-		}
-		resumed := !from.IsZero() && start.Cursor == from
-		observe(model.Connected, start.Cursor, func(e *model.Event) { e.Resumed = resumed })
-		if !from.IsZero() && !resumed {
-			gap(start.Cursor, start.Gap)
-		}
-		err = sys.follow(ctx, j.n, sub, func(b hop2.Batch) {
-			if b.Gap != nil {
-				gap(b.Gap.To, b.Gap.Why)
-			}
-			for _, m := range b.Messages {
-				if b.Cursor.Epoch == known.Epoch && m.Seq <= known.Seq {
-					continue
-				}
-				observe(model.Deliver, model.Cursor{Epoch: b.Cursor.Epoch, Seq: m.Seq}, func(e *model.Event) { e.ID = m.ID })
-			}
-		})
-		sub.Unsubscribe()
-		note(model.Event{Kind: model.Disconnected, Note: err.Error()})
-	}
-}
-
-// follow hands on what a subscription delivers, until it fails.
-func (sys *BrokersSystem) follow(ctx context.Context, n *sim.Node, sub hop2.Subscription, take func(hop2.Batch)) error {
-	b := sys.brokers
-	for {
-		if now := n.Now(); sys.isSlow(n) && now >= b.Duration/4 && now < b.Duration/4+b.Outage {
-			select {
-			case <-time.After(b.Duration/4 + b.Outage - now):
-			case <-ctx.Done():
-			}
-		}
-		batch, err := sub.Next(ctx)
-		if err != nil {
-			return err
-		}
-		take(batch)
-	}
-}
-
-// CaughtUp reports whether every edge has reached the end of every room's log, as far as publishers know it.
-func (sys *BrokersSystem) CaughtUp() bool {
-	return sys.caughtUp(sys.brokers.subscriptions())
-}

@@ -32,7 +32,10 @@ type BrokerLoad struct {
 	Each time.Duration
 
 	mutant string
-	sent   []uint64 // bytes that have come from the broker by the end of each load, in the latest run
+	// Of the latest run, for each load: what has come through the card by its end, and the rate at which messages were
+	// published, per second.
+	sent  []cardBytes
+	rates []float64
 }
 
 // NewBrokerLoad gives a card of 4 Mbit/s, which some 100 messages a second fill.
@@ -89,15 +92,18 @@ func (l *BrokerLoad) Properties() []model.Property { return append(properties.Al
 
 // Length implements [Scenario].
 func (l *BrokerLoad) Length() time.Duration {
-	return brokerLoadStart + time.Duration(len(brokerLoads))*l.Each
+	return l.end(len(brokerLoads) - 1)
 }
 
-// brokerLoadStart is how long edges have to subscribe, and brokerLoadRise how much of each load is not looked at:
-// the queue has yet to become what the load makes of it.
-const (
-	brokerLoadStart = 2 * time.Second
-	brokerLoadRise  = 500 * time.Millisecond
-)
+// brokerLoadStart is how much longer than others the first load lasts. For the first second, edges subscribe, and
+// nobody publishes; for the next, publishers do, and what they publish is not looked at: some of it had to wait for
+// connections.
+const brokerLoadStart = 2 * time.Second
+
+// end is when a load ends.
+func (l *BrokerLoad) end(load int) time.Duration {
+	return brokerLoadStart + time.Duration(load+1)*l.Each
+}
 
 // Validate implements [Scenario].
 func (*BrokerLoad) Validate() error { return nil }
@@ -121,19 +127,16 @@ func (l *BrokerLoad) Run(w *sim.World) error {
 	}
 	limitCards(w, sys.sources[l.Hop2].nodes, rate, l.Queue)
 
-	l.sent = nil
+	l.sent, l.rates = nil, nil
 	each := float64(l.Edges) * (float64(l.Body)*4/3 + 150) // bytes that a message takes, to begin with
 	for _, load := range brokerLoads {
 		b.Rate = load * l.bitsPerSecond() / 8 / each
+		l.rates = append(l.rates, b.Rate)
 		before := sys.lastSeq()
-		length := l.Each
-		if l.sent == nil {
-			length += brokerLoadStart
-		}
-		w.RunFor(length)
+		w.RunFor(l.end(len(l.sent)) - w.Now())
 		l.sent = append(l.sent, sys.received(w.Net()))
 		if published := sys.lastSeq() - before; len(l.sent) == 1 && published > 0 {
-			each = float64(l.sent[0]) / float64(published)
+			each = float64(l.sent[0].edges+l.sent[0].publishers) / float64(published)
 		}
 	}
 	w.RunFor(5*time.Second + 2*l.Queue) // until all are answered
@@ -144,15 +147,17 @@ func (l *BrokerLoad) Run(w *sim.World) error {
 	return nil
 }
 
-// received is how many bytes the edges and publishers have received. All of it came through the broker's card,
-// which what the broker sends to itself does not.
-func (sys *BrokersSystem) received(net *netsim.Network) (bytes uint64) {
+// cardBytes is what edges and publishers have received, in bytes. All of it came through the broker's card, which
+// what the broker sends to itself does not.
+type cardBytes struct{ edges, publishers uint64 }
+
+func (sys *BrokersSystem) received(net *netsim.Network) (bytes cardBytes) {
 	b := sys.brokers
 	for i := range b.Edges {
-		bytes += net.Host(edgeName(i)).Counters().BytesReceived
+		bytes.edges += net.Host(edgeName(i)).Counters().BytesReceived
 	}
 	for i := range b.Publishers {
-		bytes += net.Host(publisherName(i)).Counters().BytesReceived
+		bytes.publishers += net.Host(publisherName(i)).Counters().BytesReceived
 	}
 	return bytes
 }
@@ -168,73 +173,15 @@ func (sys *BrokersSystem) lastSeq() uint64 {
 	return last
 }
 
-// brokerLoad is what a run says of one load.
-type brokerLoad struct {
-	offered     float64 // share of the card's rate
-	published   int
-	perSecond   float64
-	utilization float64 // of the card, headers, acknowledgements and answers included
-	took        model.Distribution
-	form        model.FanoutQueue
-}
-
-// loads sums a history up by load; none if it is not that of the latest run.
-func (l *BrokerLoad) loads(h *model.History) []brokerLoad {
-	if len(l.sent) != len(brokerLoads) {
-		return nil
-	}
-	of := func(at time.Duration) (load int, settled bool) {
-		load = max(0, int((at-brokerLoadStart)/l.Each))
-		return load, at >= brokerLoadStart+brokerLoadRise+time.Duration(load)*l.Each
-	}
-	all := make([]brokerLoad, len(brokerLoads))
-	for i := range h.Events {
-		if e := &h.Events[i]; e.Kind == model.PublishCall {
-			if load, _ := of(e.Time); load < len(all) {
-				all[load].published++
-			}
-		}
-	}
-	took := make([][]model.Latency, len(all))
-	for _, latency := range model.Latencies(h) {
-		if load, settled := of(latency.Published); settled && load < len(all) {
-			took[load] = append(took[load], latency)
-		}
-	}
-	before := uint64(0)
-	for i := range all {
-		busy := float64(l.sent[i]-before) * 8 / l.bitsPerSecond() // seconds
-		before = l.sent[i]
-		a := &all[i]
-		a.offered, a.perSecond, a.utilization = brokerLoads[i], float64(a.published)/l.Each.Seconds(), busy/l.Each.Seconds()
-		if ds := model.Distributions(took[i]); len(ds) == 1 {
-			a.took = ds[0]
-		}
-		a.form = model.FanoutQueue{Copies: l.Edges, Service: seconds(busy / float64(max(a.published, 1)))}
-	}
-	return all
-}
-
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-// mean is the closed form's mean latency: twice across the network, and through the card.
-func (l *BrokerLoad) mean(q model.FanoutQueue, utilization float64) time.Duration {
-	if d := q.Delay(utilization); d < time.Hour {
-		return 2*l.Latency + d
-	}
-	return time.Hour
-}
-
-// overloaded tells whether the load is more than the card can take.
-func (a *brokerLoad) overloaded() bool { return a.offered >= 1 || a.utilization >= 0.99 }
-
 // Tables implements [Tabulator].
 func (l *BrokerLoad) Tables(h *model.History) []Table {
 	t := Table{
 		Title: fmt.Sprintf("What a card of %g Mbit/s makes of the latency", l.Uplink),
-		Head:  []string{"offered", "messages/s", "utilization", "mean", "closed form", "p50", "p99"},
+		Head:  []string{"offered", "messages/s", "utilization", "mean", "same path", "closed form", "p50", "p99"},
 	}
-	for _, a := range l.loads(h) {
+	loads := l.loads(h)
+	path := l.path(loads, asMeasured)
+	for i, a := range loads {
 		if len(a.took.Sorted) == 0 {
 			continue
 		}
@@ -243,8 +190,8 @@ func (l *BrokerLoad) Tables(h *model.History) []Table {
 			expected = milliseconds(l.mean(a.form, a.utilization))
 		}
 		t.Rows = append(t.Rows, []string{
-			fmt.Sprintf("%.0f %%", 100*a.offered), fmt.Sprintf("%.0f", a.perSecond), fmt.Sprintf("%.1f %%", 100*a.utilization),
-			milliseconds(a.took.Mean()), expected, milliseconds(a.took.Quantile(0.5)), milliseconds(a.took.Quantile(0.99)),
+			fmt.Sprintf("%.0f %%", 100*a.offered), fmt.Sprintf("%.0f", float64(len(a.queue.Arrivals))/l.Each.Seconds()), fmt.Sprintf("%.1f %%", 100*a.utilization),
+			milliseconds(a.took.Mean()), milliseconds(path[i].mean), expected, milliseconds(a.took.Quantile(0.5)), milliseconds(a.took.Quantile(0.99)),
 		})
 	}
 	if len(t.Rows) == 0 {

@@ -6,18 +6,23 @@ import (
 	"time"
 
 	"github.com/twohop/twohop/model"
-	"github.com/twohop/twohop/plots"
 )
 
-// ClosedForm holds the mean latency at each load that leaves the card some rest against [model.FanoutQueue].
+// ClosedForm holds each load's mean latency against what the card must make of the messages as they were published
+// ([model.FanoutPath]), in which there is no chance; and their waits in that against those of an M/D/1 queue
+// ([model.FanoutQueue]), as far as chance allows ([model.QueueWindow]).
 func (l *BrokerLoad) ClosedForm() model.Property { return loadForm{l} }
 
 type loadForm struct{ l *BrokerLoad }
 
 func (loadForm) Name() string { return "ClosedForm" }
 
-// judgedUtilization is up to where loads are judged: beyond it a run is too short for an average to mean much.
-const judgedUtilization = 0.8
+const (
+	// loadFalseAlarm is how probable it is at most that a run in which all is right is judged to be off the M/D/1 queue.
+	loadFalseAlarm = 1e-6
+	// leastLoads is how many loads it takes to judge.
+	leastLoads = 3
+)
 
 func (f loadForm) Check(h *model.History) model.Verdict {
 	v := model.Verdict{Property: f.Name()}
@@ -25,65 +30,85 @@ func (f loadForm) Check(h *model.History) model.Verdict {
 		v.Outcome, v.Detail = model.Unknown, "malformed history: "+err.Error()
 		return v
 	}
-	judged, worst := 0, 0.0
-	for _, a := range f.l.loads(h) {
-		if a.overloaded() || a.utilization > judgedUtilization || len(a.took.Sorted) == 0 {
+	loads := f.l.loads(h)
+	judged, worst, chance := 0, 0.0, 0.0
+	for i, path := range f.l.judged(loads) {
+		a := &loads[i]
+		got := a.took.Mean()
+		if got < path.least || got > path.most {
+			v.Outcome = model.Illegal
+			v.Detail = fmt.Sprintf("at a utilization of %.2f the mean latency is %v; for when messages were published, the closed form says %v, and %v to %v, as packets carry one message or several",
+				a.utilization, micros(got), micros(path.mean), micros(path.least), micros(path.most))
+			return v
+		}
+		worst = max(worst, math.Abs(float64(got-path.mean))/float64(path.mean))
+		mean, expected, allowed, ok := a.waits()
+		if !ok {
 			continue
 		}
 		judged++
-		got, want := a.took.Mean(), f.l.mean(a.form, a.utilization)
-		worst = max(worst, math.Abs(float64(got-want))/float64(want))
-		if off := (got - want).Abs(); off > f.allowed(&a, want) {
+		if off := (mean - expected).Abs(); off > allowed {
 			v.Outcome = model.Illegal
-			v.Detail = fmt.Sprintf("at a utilization of %.2f the mean latency is %v; the closed form says %v, and %v more or less is allowed",
-				a.utilization, got.Round(time.Microsecond), want.Round(time.Microsecond), f.allowed(&a, want).Round(time.Microsecond))
+			v.Detail = fmt.Sprintf("at a utilization of %.2f messages wait %v on average for when they were published, where an M/D/1 queue has them wait %v, and chance makes that %v more or less at most",
+				a.utilization, micros(mean), micros(expected), micros(allowed))
 			return v
 		}
+		chance = max(chance, float64((mean-expected).Abs())/float64(allowed))
 	}
-	if judged < 3 {
-		v.Outcome, v.Detail = model.Unknown, fmt.Sprintf("too little to judge: %d loads up to a utilization of %v; it takes 3", judged, judgedUtilization)
+	if judged < leastLoads {
+		v.Outcome, v.Detail = model.Unknown, fmt.Sprintf("too little to judge: %d loads that the card's queue has room for; it takes %d", judged, leastLoads)
 		return v
 	}
-	v.Outcome, v.Detail = model.Ok, fmt.Sprintf("%d loads, their mean latencies within %.0f %% of the closed form", judged, 100*worst)
+	v.Outcome, v.Detail = model.Ok, fmt.Sprintf("%d loads, their mean latencies within %.1f %% of the closed form for when messages were published, which is no more than %.0f %% as far from an M/D/1 queue as chance can make it",
+		judged, 100*worst, 100*chance)
 	return v
 }
 
-// allowed is how far a mean may be off: a tenth, for what the closed form leaves out, and four standard errors.
-// The waits of messages one after the other are not independent: n of them tell as much as
-// n·(1-ρ)²/(1+ρ) would that are.
-func (f loadForm) allowed(a *brokerLoad, want time.Duration) time.Duration {
-	n := float64(len(a.took.Sorted)) / float64(f.l.Edges)
-	wait := float64(a.form.Delay(a.utilization) - a.form.Delay(0))
-	independent := n * (1 - a.utilization) * (1 - a.utilization) / (1 + a.utilization)
-	return want/10 + time.Duration(4*wait/math.Sqrt(max(independent, 1)))
+func micros(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
+
+// judgedPath is what the mean latency at one load should be, and the bounds of what it may be.
+type judgedPath struct{ mean, least, most time.Duration }
+
+// judged gives those loads, in order, that the closed form holds for: the messages that wait at any time are no more
+// than the card's queue takes.
+//
+// How much work one message is, is not known better than this. It shares its packets with others, or does not, which
+// makes it less or more by no more than the headers of all. What is sent anyhow, such as answers to edges that ask
+// whether there was anything, is counted as the messages' work, so that it may be as little as at any load. And of
+// copies that take several packets, those of several receivers may take turns.
+func (l *BrokerLoad) judged(loads []brokerLoad) (paths []judgedPath) {
+	headers, least := 0.0, time.Duration(math.MaxInt64)
+	for _, a := range loads {
+		headers = max(headers, a.headers)
+		if a.form.Service > 0 {
+			least = min(least, a.form.Service)
+		}
+	}
+	same := l.path(loads, asMeasured)
+	less := l.path(loads, func(a *brokerLoad) float64 { return (1 - headers) * float64(least) / float64(max(a.form.Service, 1)) })
+	more := l.path(loads, func(*brokerLoad) float64 { return 1 + headers })
+	for i := range loads {
+		if loads[i].overloaded() || more[i].most > l.Queue || len(loads[i].took.Sorted) == 0 {
+			break // what it leaves behind weighs on the next, too
+		}
+		paths = append(paths, judgedPath{same[i].mean, less[i].mean, more[i].mean + loads[i].turns})
+	}
+	return paths
 }
 
-// Figures implements [Illustrator].
-func (l *BrokerLoad) Figures(h *model.History) []plots.Named {
-	mean := plots.LoadSeries{Name: "mean", Transport: l.Hop2}
-	tail := plots.LoadSeries{Name: "99th percentile", Transport: l.Hop2}
-	var service time.Duration
-	loads := l.loads(h)
-	shown := 0
-	for _, a := range loads {
-		if a.overloaded() || len(a.took.Sorted) == 0 {
-			continue
-		}
-		shown++
-		service += a.form.Service
-		mean.Simulated = append(mean.Simulated, plots.LoadPoint{Utilization: a.utilization, Latency: a.took.Mean()})
-		tail.Simulated = append(tail.Simulated, plots.LoadPoint{Utilization: a.utilization, Latency: a.took.Quantile(0.99)})
+// waits gives the mean wait of a load's messages in the queue as it went, and what is expected of a Poisson process; ok
+// is false if that is nothing. The first message's moment still owes to the load before.
+func (a *brokerLoad) waits() (mean, expected, allowed time.Duration, ok bool) {
+	if len(a.queue.Arrivals) < 2 {
+		return 0, 0, 0, false
 	}
-	if shown > 0 {
-		q := model.FanoutQueue{Copies: l.Edges, Service: service / time.Duration(shown)}
-		for u := 0.0; u <= 0.97; u += 0.01 {
-			mean.Form = append(mean.Form, plots.LoadPoint{Utilization: u, Latency: l.mean(q, u)})
-		}
+	first, _ := a.queue.Waits()
+	w := a.queue
+	w.From, w.Start, w.Arrivals = w.Arrivals[0], first[0]+w.Service, w.Arrivals[1:]
+	waits, _ := w.Waits()
+	for _, d := range waits {
+		mean += d
 	}
-	return []plots.Named{{Name: "broker-load", Figure: plots.Load(plots.LoadPlot{
-		Title:    "A broker's network card is a queue: latency leaves the ground long before it is full",
-		Subtitle: fmt.Sprintf("%s to %d edges through %g Mbit/s. Line: the closed form of an M/D/1 queue", l.Hop2, l.Edges, l.Uplink),
-		Of:       "the broker's network card",
-		Series:   []plots.LoadSeries{mean, tail},
-	})}}
+	expected, allowed, ok = w.Expect(a.rate, loadFalseAlarm/float64(len(brokerLoads)))
+	return mean / time.Duration(len(waits)), expected, allowed, ok
 }

@@ -14,7 +14,7 @@ func (b *Brokers) Tables(h *model.History) []Table {
 		Title: "What each strategy took and cost",
 		Head:  []string{"strategy", "latency p50", "p99", "gaps", "packets at the source", "bytes", "bytes/message"},
 	}
-	recovers := b.Fault == faultRestart || b.Fault == faultPartition
+	recovers := b.recovers()
 	if recovers {
 		t.Head = append(t.Head, "back after")
 	}
@@ -23,7 +23,7 @@ func (b *Brokers) Tables(h *model.History) []Table {
 		if len(tally.undisturbed) == 0 {
 			continue
 		}
-		q, used := quantilesOf(tally.undisturbed), b.used[strategy]
+		q, used := quantilesOf(distribution(tally.undisturbed).Sorted), b.used[strategy]
 		row := []string{
 			strategy, fmt.Sprintf("%.1f ms", q.P50), fmt.Sprintf("%.1f ms", q.P99), fmt.Sprint(tally.gaps),
 			fmt.Sprint(used.PacketsSent + used.PacketsReceived), fmt.Sprint(used.Bytes()),
@@ -42,9 +42,10 @@ func (b *Brokers) Tables(h *model.History) []Table {
 
 // brokersTally is what a history says of one strategy.
 type brokersTally struct {
-	// undisturbed are the latencies, from the publisher's call to the edge, of what was published early enough
-	// to come before the fault.
-	undisturbed     []time.Duration
+	// undisturbed are the latencies, from the publisher's call to the edge, of what was published late enough not to
+	// wait for connections, and early enough to come before anything failed.
+	undisturbed     []model.Latency
+	calm            stretch // in which that was published
 	published, gaps int
 	// recovered is when, counted from the fault's end, the last of the edges and rooms that were served got
 	// a message again; missing is how many of them never did.
@@ -60,15 +61,37 @@ func (t *brokersTally) back() string {
 	return milliseconds(t.recovered)
 }
 
-// undisturbedFor is how long before the fault a message must have been published to count as undisturbed: much
-// longer than a message takes that nothing holds up but a poll's interval.
-const undisturbedFor = 1500 * time.Millisecond
+// undisturbedFor is how long before a fault a message must have been published to count as undisturbed: much
+// longer than a message takes that nothing holds up but a poll's interval. connecting is how long after the first one it
+// must have been, if there is as much time again.
+const (
+	undisturbedFor = 1500 * time.Millisecond
+	connecting     = time.Second
+)
+
+// stretch is a stretch of time, without its end.
+type stretch struct{ from, to time.Duration }
+
+func (s stretch) has(at time.Duration) bool { return at >= s.from && at < s.to }
+
+// calm is when messages are published undisturbed, if the first fault begins then.
+func (b *Brokers) calm(fault time.Duration) stretch {
+	first, last := b.publishing(), fault-undisturbedFor
+	return stretch{first + max(0, min(connecting, (last-first)/2)), last}
+}
 
 func (b *Brokers) tally(h *model.History, strategy string) (t brokersTally) {
-	from, to := b.Duration/4, b.Duration/4+b.Outage
+	from, to := b.faulty()
+	t.calm = b.calm(from)
+	for i := range h.Events {
+		if e := &h.Events[i]; e.Kind == model.FaultBegin {
+			t.calm = b.calm(min(from, e.Time))
+			break
+		}
+	}
 	for _, l := range model.Latencies(h) {
-		if l.Transport == strategy && l.Published < from-undisturbedFor {
-			t.undisturbed = append(t.undisturbed, l.Value())
+		if l.Transport == strategy && t.calm.has(l.Published) {
+			t.undisturbed = append(t.undisturbed, l)
 		}
 	}
 	rooms, again := map[string]bool{}, map[reader]time.Duration{}

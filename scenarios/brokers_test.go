@@ -1,7 +1,9 @@
 package scenarios_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,7 +30,7 @@ func smallBrokers(strategy, fault string) *scenarios.Brokers {
 // Method: every strategy with every fault; a strategy that keeps no log must have told of gaps wherever
 // somebody was away or slow, one that keeps a log must not.
 func TestConformance(t *testing.T) {
-	for i, strategy := range hop2.Names() {
+	for i, strategy := range chatStrategies() {
 		for _, storage := range []string{"file", "memory"} {
 			promises := hop2.PromisesOf(strategy)
 			name := strategy
@@ -62,6 +64,10 @@ func TestConformance(t *testing.T) {
 					report, res := scenarios.Execute(t, b, "", sim.Config{Seed: 5, Repeat: repeat(k%4 == i%4)})
 					require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
 					require.Positive(t, report.Delivered)
+					if strategy == hop2.RingName { // one edge reads each room, for all
+						require.Equal(t, report.Published, report.Delivered)
+						requireMoves(t, fault, b.Rooms, report)
+					}
 					if lossless {
 						require.Zero(t, report.Discontinuities)
 					} else {
@@ -70,6 +76,21 @@ func TestConformance(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// requireMoves requires that, in a ring, rooms have gone to another edge if edges came or went for long, and else have
+// not.
+func requireMoves(t *testing.T, fault string, rooms int, report *scenarios.Report) {
+	t.Helper()
+	judged := slices.ContainsFunc(report.Verdicts, func(v model.Verdict) bool { return v.Property == "MinimalMovement" })
+	switch fault {
+	case "edge-crash", "rolling-restart", "scale-out", "scale-in":
+		require.Positive(t, report.Reconnects, "no room has moved")
+		require.True(t, judged)
+	default:
+		require.Equal(t, rooms, report.Reconnects+1)
+		require.False(t, judged)
 	}
 }
 
@@ -101,6 +122,10 @@ func TestRelayConformance(t *testing.T) {
 	}
 	b := smallBrokers("kafka", "relay-restart")
 	require.ErrorContains(t, b.Validate(), "parameter fault: relay-restart is not allowed: there are no relays")
+	b = smallBrokers("ring", "none")
+	b.Relays = 2
+	require.ErrorContains(t, b.Validate(), "parameter relays: 2 is not allowed with hop2 ring, where rooms belong to edges; want 0")
+	require.ErrorContains(t, smallBrokers("ring", "leader-move").Validate(), "fault: leader-move is not allowed with hop2 ring")
 }
 
 // Goal: an edge that keeps quiet about the gaps it is told of is caught, with every strategy that has any.
@@ -124,29 +149,29 @@ func TestConformanceMutant(t *testing.T) {
 	}
 }
 
-// Goal: the comparison of all strategies side by side is whole, its table says what is so, and it reproduces
-// itself.
-// Method: every broker restarts; nothing fails.
+// Goal: the comparison of all strategies side by side is whole, its table says what is so, there is a figure of it, and
+// it reproduces itself.
+// Method: every broker restarts, in the catalogue's comparison, whose latencies are judged, too; nothing fails, in a
+// smaller one.
 func TestBrokersCompared(t *testing.T) {
 	for _, fault := range []string{"broker-restart", "none"} {
-		if testing.Short() && fault == "none" {
+		if testing.Short() && fault != "none" {
 			continue
 		}
-		b := smallBrokers(scenarios.AllStrategies, fault)
-		b.Edges = 1
-		cfg := sim.Config{Seed: 5}
+		b, cfg := scenarios.NewBrokers(), sim.Config{Seed: 5}
 		if fault == "none" {
-			cfg.Repeat = 2
+			b, cfg.Repeat = smallBrokers(scenarios.AllStrategies, fault), 2
+			b.Edges = 1
 		}
 		report, res := scenarios.Execute(t, b, "", cfg)
 		require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
 		require.Len(t, report.Tables, 1)
 		table := report.Tables[0]
-		require.Len(t, table.Rows, len(hop2.Names()))
+		require.Len(t, table.Rows, len(chatStrategies()))
 		gaps := 0
 		for i, row := range table.Rows {
 			require.Len(t, row, len(table.Head))
-			require.Equal(t, hop2.Names()[i], row[0])
+			require.Equal(t, chatStrategies()[i], row[0])
 			latency, err := time.ParseDuration(strings.ReplaceAll(row[1], " ", ""))
 			require.NoError(t, err)
 			// A message goes from the publisher to the broker and from there to the edge; pull waits for its poll.
@@ -167,8 +192,70 @@ func TestBrokersCompared(t *testing.T) {
 			}
 		}
 		require.Equal(t, report.Discontinuities, gaps)
+		latency := slices.IndexFunc(report.Verdicts, func(v model.Verdict) bool { return v.Property == "AddedLatency" })
+		require.Equal(t, fault == "broker-restart", latency >= 0, "little is published in the smaller one")
+		figures := b.Figures(res.History)
+		require.Len(t, figures, 1)
+		require.Regexp(t, `^6 of 7 strategies deliver 99 of 100 messages within \d`, figures[0].Figure.Title())
 	}
 	require.Empty(t, scenarios.NewBrokers().Tables(&model.History{}))
+	require.NotEmpty(t, scenarios.NewBrokers().Figures(&model.History{})[0].Figure.Problem())
+}
+
+// Goal: a hop that adds too much is noticed; it is not judged where hosts are far from each other on purpose.
+func TestAddedLatency(t *testing.T) {
+	b := scenarios.NewBrokers()
+	b.Hop2, b.Fault, b.Edges, b.Rooms = "nats", "none", 1, 2
+	report, res := scenarios.Execute(t, b, "", sim.Config{Seed: 5})
+	require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+	m := b.Mutants()[1]
+	require.NoError(t, b.Mutate(m.Name))
+	report, _ = scenarios.Execute(t, b, m.Name, sim.Config{Seed: 5})
+	require.Equal(t, []string{m.Catcher}, scenarios.Violated(report))
+	v := b.AddedLatency().Check(&model.History{})
+	require.Equal(t, model.Unknown, v.Outcome)
+	require.Contains(t, v.Detail, "too little to judge: 0 messages by nats")
+	b.Latency = 2 * time.Millisecond
+	require.Len(t, b.Properties(), len(scenarios.NewBrokers().Properties())-1)
+}
+
+// Goal: of polling, what its interval explains is accepted, and nothing else.
+// Method: made-up latencies, of one message every 10 ms.
+func TestAddedLatencyOfPolling(t *testing.T) {
+	b := scenarios.NewBrokers()
+	b.Hop2, b.Fault = "pull", "none"
+	const poll = time.Second
+	for name, c := range map[string]struct {
+		latency func(published time.Duration) time.Duration
+		want    string // of the verdict; none if it is accepted
+	}{
+		"a second's":     {func(at time.Duration) time.Duration { return time.Millisecond + poll - at%poll }, ""},
+		"two seconds'":   {func(at time.Duration) time.Duration { return 2*poll - at%(2*poll) }, "an interval of 1s explains 1ms to 1.001s, and at most 1ms more"},
+		"at once":        {func(time.Duration) time.Duration { return 0 }, "pull took 0s to 0s"},
+		"all the same":   {func(time.Duration) time.Duration { return poll / 2 }, "pull's latencies are 0.50 from the distribution"},
+		"seldom at once": {func(at time.Duration) time.Duration { return time.Millisecond + (poll-at%poll)/10 }, "pull's latencies are 0.9"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var events []model.Event
+			for at := time.Second; at < 4*time.Second; at += 10 * time.Millisecond {
+				e := model.Event{Time: at, Kind: model.PublishCall, Node: "publisher-1", Room: "pull.1", ID: at.String()}
+				events = append(events, e)
+				e.Time, e.Kind, e.Node, e.Transport = at+c.latency(at), model.Deliver, "edge-1", "pull"
+				events = append(events, e)
+			}
+			slices.SortStableFunc(events, func(a, b model.Event) int { return cmp.Compare(a.Time, b.Time) })
+			for i := range events {
+				events[i].Step = uint64(i + 1)
+			}
+			v := b.AddedLatency().Check(&model.History{Events: events})
+			if c.want == "" {
+				require.Equal(t, model.Ok, v.Outcome, "%s", v.Detail)
+				return
+			}
+			require.Equal(t, model.Illegal, v.Outcome)
+			require.Contains(t, v.Detail, c.want)
+		})
+	}
 }
 
 // Goal: rooms are spread over shards, and one that dies takes its own rooms only.

@@ -276,7 +276,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 		}
 	}
 	from = bug.onHop2(from)
-	sys.source = addRelays(w, from, "relay", c.Relays)
+	sys.source = addRelays(w, from, "relay", c.Relays, "")
 	sys.watchSource(w, from)
 	serves := edge.Config{QueueLimit: c.Queue, Slow: edge.SlowPolicy(c.Slow), History: min(c.History, c.Queue), Aggregate: c.Aggregate}
 	if serves.Slow == edge.Conflate {

@@ -17,7 +17,8 @@
 // Brokers of all strategies at once, with brokers that restart, has been seen to differ from one run to the
 // next, one in some ten times: after the restart, a client of kafka dials or does not. Alone, kafka has not.
 //
-// The ring has no part in Brokers, where every edge reads every room; a chat over it is its conformance test.
+// An edge of Brokers that is told to stop does not hand its rooms of the ring over first, as one of a chat does: it
+// goes, and says so.
 //
 // Parameters are checked one by one: combinations that make no sense, such as more edges than clients,
 // run and show what they show.

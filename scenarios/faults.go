@@ -88,6 +88,13 @@ func (c *Chat) Window() sim.Window {
 // notice, and for clients to have connected again.
 const edgeRest = 3 * time.Second
 
+// outside is whoever is outside the data centre, and cutsOutside what cuts them all off from it.
+const outside = "client-*|publisher-*"
+
+func cutsOutside() []sim.Fault {
+	return []sim.Fault{netsim.Partition(outside, "lb"), netsim.Blackhole(outside, "lb"), netsim.Blackhole("lb", outside)}
+}
+
 // Hazards implements [Faulty]. The chat survives the loss of any edge, but not of two at a time; and that of the
 // source, or of anything else that hop 2 consists of, one at a time. What a strategy that promises less loses
 // then, clients are told of.
@@ -114,7 +121,6 @@ func (c *Chat) Hazards() []sim.Hazard {
 			lost = append(lost, sim.LoseDisk((&ring{}).coordName(i)))
 		}
 	}
-	const outside = "client-*|publisher-*"
 	return []sim.Hazard{
 		{Faults: each(sim.Crash), Least: time.Second, Most: 5 * time.Second, Group: "edges", Rest: edgeRest},
 		{Faults: each(sim.Stop), Least: 6 * time.Second, Most: 8 * time.Second, Group: "edges", Rest: edgeRest},
@@ -123,7 +129,7 @@ func (c *Chat) Hazards() []sim.Hazard {
 		{Faults: hopFaults, Least: 100 * time.Millisecond, Most: 3 * time.Second, Group: "hop 2", Rest: time.Second},
 		{Faults: lost, Least: time.Second, Most: 3 * time.Second, Group: "hop 2", Rest: time.Hour},
 		{Faults: each(func(node string) sim.Fault { return netsim.Partition(node, from.node) }), Least: 100 * time.Millisecond, Most: 5 * time.Second},
-		{Faults: []sim.Fault{netsim.Partition(outside, "lb"), netsim.Blackhole(outside, "lb"), netsim.Blackhole("lb", outside)}, Least: 100 * time.Millisecond, Most: 5 * time.Second},
+		{Faults: cutsOutside(), Least: 100 * time.Millisecond, Most: 5 * time.Second},
 		{Faults: []sim.Fault{netsim.Loss(outside, "lb", true, 0.05), netsim.Loss(outside, "lb", false, 0.2), netsim.Loss("lb", outside, false, 0.2)}, Least: time.Second, Most: 20 * time.Second},
 		{Faults: []sim.Fault{netsim.Delay(outside, "lb", true, 200*time.Millisecond)}, Least: time.Second, Most: 10 * time.Second},
 		{Faults: []sim.Fault{netsim.Duplicate("*", "*", true, 0.05)}, Least: time.Second, Most: 20 * time.Second},

@@ -1,14 +1,27 @@
 package scenarios
 
+import "maps"
+
 // params are a scenario's parameters, by name.
 type params = map[string]string
 
 // smallChat has few clients and messages, so that a run is quick, and stays connected for most of the time.
 func smallChat(more params) params {
-	all := params{"clients": "6", "rooms": "2", "publishers": "2", "rate": "2"}
-	for k, v := range more {
-		all[k] = v
-	}
+	return merged(params{"clients": "6", "rooms": "2", "publishers": "2", "rate": "2"}, more)
+}
+
+// thinChat has a room in which more is said than goes through the links to its clients.
+func thinChat(more params) params {
+	return merged(smallChat(params{
+		"clients": "3", "rooms": "1", "rate": "10", "body": "8192", "thin": "400", "transport": "sse",
+		"queue": "8", "history": "64", "duration": "12s",
+	}), more)
+}
+
+// merged gives some parameters, with more in their place and besides.
+func merged(all, more params) params {
+	all = maps.Clone(all)
+	maps.Copy(all, more)
 	return all
 }
 
@@ -23,7 +36,7 @@ var (
 	}
 	// chatTrimmed keeps a history shorter than what is published while a client is away.
 	chatTrimmed = &Setting{
-		Name: "chat with a short history", Scenario: "chat", Params: smallChat(params{"rate": "10", "history": "4", "queue": "4"}), Faults: "heavy",
+		Name: "chat with a short history", Scenario: "chat", Params: smallChat(params{"rate": "8", "history": "4", "queue": "4", "duration": "15s"}), Faults: "heavy",
 		Check: []string{"HonestRecovery", "Reconnect(10s)"},
 	}
 	// chatLossy is a chat over a broker that keeps nothing.
@@ -38,7 +51,7 @@ var (
 	}
 	// chatRace is the same over a broker that numbers messages and keeps none.
 	chatRace = &Setting{
-		Name: "a busy room over pub/sub", Scenario: "chat", Params: smallChat(params{"rooms": "1", "rate": "20", "hop2": "redis-pubsub"}), Faults: "light",
+		Name: "a busy room over pub/sub", Scenario: "chat", Params: smallChat(params{"rooms": "1", "rate": "20", "hop2": "redis-pubsub", "clients": "4", "duration": "12s"}), Faults: "light",
 		Check: []string{"HonestRecovery"},
 	}
 	// chatStored is the chat over a database that is polled, whose disk loses what was not synced.
@@ -68,25 +81,25 @@ var (
 	// chatConflated has clients behind thin links, who are given the latest values alone.
 	chatConflated = &Setting{
 		Name: "thin links, conflated", Scenario: "chat",
-		Params: smallChat(params{"rooms": "1", "rate": "10", "body": "8192", "thin": "400", "transport": "sse", "queue": "8", "slow": "conflate", "history": "64"}), Faults: "light",
+		Params: thinChat(params{"slow": "conflate"}), Faults: "light",
 		Check: []string{"HonestRecovery"},
 	}
 	// chatBacklog has clients behind thin links, who are let go when they are too far behind.
 	chatBacklog = &Setting{
 		Name: "thin links, the slow let go", Scenario: "chat",
-		Params: smallChat(params{"rooms": "1", "rate": "10", "body": "8192", "thin": "400", "transport": "sse", "queue": "8", "history": "64"}), Faults: "light",
+		Params: thinChat(nil), Faults: "light",
 	}
 	// chatDropped has clients behind thin links, who skip the oldest.
 	chatDropped = &Setting{
 		Name: "thin links, the oldest dropped", Scenario: "chat",
-		Params: smallChat(params{"rooms": "1", "rate": "10", "body": "8192", "thin": "400", "transport": "sse", "queue": "8", "slow": "drop-oldest", "history": "64"}), Faults: "light",
+		Params: thinChat(params{"slow": "drop-oldest"}), Faults: "light",
 		Check: []string{"HonestRecovery"},
 	}
 
 	// chatThin has clients behind thin links, whom nothing befalls.
 	chatThin = &Setting{
 		Name: "thin links without faults", Scenario: "chat",
-		Params: smallChat(params{"clients": "3", "rooms": "1", "rate": "10", "body": "8192", "thin": "400", "transport": "sse", "queue": "8", "slow": "drop-oldest", "duration": "30s"}), Faults: "none",
+		Params: thinChat(params{"clients": "2", "slow": "drop-oldest", "history": "1000", "duration": "20s"}), Faults: "none",
 		Check: []string{"HonestRecovery", "Staleness(8s)"},
 	}
 	// scalingSmall has an edge come and go where rooms belong to edges.
@@ -103,24 +116,29 @@ var (
 	// whoIsThere shows who is in a room.
 	whoIsThere = &Setting{Name: "who is there, under heavy faults", Scenario: "presence", Faults: "heavy"}
 	// follower is one room with many followers, who are served by a tree of relays, and naively beside that.
-	follower = &Setting{Name: "one room with many followers", Scenario: "celebrity", Params: params{"clients": "180", "sizes": "2", "branch": "6", "uplink": "2"}}
+	follower = &Setting{Name: "one room with many followers", Scenario: "celebrity", Params: params{"clients": "120", "sizes": "2", "branch": "5", "uplink": "2", "updates": "2"}}
 	// brokerLossy is edges that subscribe to a broker that keeps nothing, and restarts.
 	brokerLossy = &Setting{
 		Name: "edges of a broker that keeps nothing", Scenario: "brokers", Params: params{"hop2": "redis-pubsub", "edges": "2", "rate": "10", "duration": "12s"},
+	}
+	// brokerRelayed is edges behind a relay that restarts.
+	brokerRelayed = &Setting{
+		Name: "edges behind a relay that restarts", Scenario: "brokers",
+		Params: params{"hop2": "redis-streams", "fault": "relay-restart", "relays": "1", "edges": "2", "rate": "10", "duration": "12s"},
 	}
 	// brokerLoaded is a broker behind a slow network card, at ever more load.
 	brokerLoaded = &Setting{
 		Name: "a broker's network card held against its closed form", Scenario: "broker-load", Params: params{"each": "10s", "edges": "2", "uplink": "1.6"},
 	}
 	// proxied is clients behind proxies with every kind of fault.
-	proxied = &Setting{Name: "clients behind proxies", Scenario: "proxies"}
+	proxied = &Setting{Name: "clients behind proxies", Scenario: "proxies", Params: params{"clients": "1", "duration": "20s"}}
 	// peers is peer connections through address translators, over links that lose and reorder.
-	peers = &Setting{Name: "peers behind address translators", Scenario: "p2p", Params: params{"duration": "15s"}}
+	peers = &Setting{Name: "peers behind address translators", Scenario: "p2p", Params: params{"peers": "5", "rate": "5", "duration": "15s"}}
 	// heldToKernel holds the modelled TCP against a real one.
-	heldToKernel = &Setting{Name: "TCP held against a kernel's", Scenario: "fidelity"}
+	heldToKernel = &Setting{Name: "TCP held against a kernel's", Scenario: "fidelity", Params: params{"messages": "1500", "fetches": "0"}}
 	// callbacks and intervals hold polling against its closed forms.
 	callbacks = &Setting{Name: "long polling held against its closed form", Scenario: "callback-gap"}
-	intervals = &Setting{Name: "polling held against its closed form", Scenario: "poll-interval"}
+	intervals = &Setting{Name: "polling held against its closed form", Scenario: "poll-interval", Params: params{"clients": "4", "duration": "40s"}}
 )
 
 // MutantCases is the catalogue of mutants, in the order in which it is listed.
@@ -168,6 +186,7 @@ func MutantCases() []MutantCase {
 		{"tree-only", follower, "A benchmark whose baseline has the optimisation, too.", "NaiveBreaks"},
 		{"slow-nic", follower, "A capacity plan by the rate on the label.", "ClosedForm"},
 		{"silent-gap", brokerLossy, "A fire-and-forget broker whose subscribers reconnect and do not ask what they missed.", "NoLoss"},
+		{"own-numbers", brokerRelayed, "A proxy that gives events IDs of its own, and knows no better after a restart than what the first client tells it.", "Conforms"},
 		{"slow-card", brokerLoaded, "A queue somewhere that nobody has in the capacity plan.", "ClosedForm"},
 		{"no-resume", proxied, "A stream that a proxy cuts again and again, each time started anew at the live end.", "NoLoss"},
 		{"no-dedupe", proxied, "A stream that a proxy cuts again and again, replayed from the last event each time.", "NoDuplicate"},

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,7 +42,7 @@ type Presence struct {
 // NewPresence gives the presence of the catalogue.
 func NewPresence() *Presence {
 	return &Presence{
-		Clients: 8, Rooms: 2, Stay: 10 * time.Second, Away: 30 * time.Second,
+		Clients: 8, Rooms: 2, Stay: 10 * time.Second, Away: 40 * time.Second,
 		Transport: "mix", Hop2: "redis-streams", Duration: time.Minute,
 	}
 }
@@ -75,10 +76,11 @@ func (*Presence) Mutants() []Mutant {
 // Mutate implements [Scenario].
 func (p *Presence) Mutate(name string) error { return mutate(p, name, &p.mutant) }
 
-// presenceBound is within what time everybody must be seen to come and to go, by the defaults of an edge: 3 s until a
-// silent connection is given up, 2 s of grace, 5 s of the lease of an edge that crashes before it has told others,
-// and a third of that from its census to the next.
-const presenceBound = 12 * time.Second
+// presenceBound is within what time everybody must be seen to come and to go. To go takes, by the defaults of an edge,
+// 3 s until a silent connection is given up, 2 s of grace, 5 s of the lease of an edge that crashes before it has told
+// others, and a third of that from its census to the next. A client knows that it is there when an edge does, or when
+// two attempts more have failed, each after 5 s and with up to a second of back-off, and another has not.
+const presenceBound = 15 * time.Second
 
 // Properties implements [Scenario].
 func (*Presence) Properties() []model.Property {
@@ -132,7 +134,7 @@ const goodbyePause = 100 * time.Millisecond
 
 func (g *guest) comeAndGo(ctx context.Context, luck *rand.Rand, run func(context.Context)) {
 	about := func(d time.Duration) time.Duration { return d/2 + time.Duration(luck.Int64N(int64(d))) }
-	away := time.Duration(luck.Int64N(int64(g.presence.Away)))
+	away := time.Duration(luck.Int64N(int64(g.presence.Stay)))
 	for sleep(ctx, away) {
 		visit, leave := context.WithCancel(ctx)
 		var visiting sync.WaitGroup
@@ -214,5 +216,15 @@ func (p *Presence) Faults() sim.Schedule {
 // Window implements [Faulty].
 func (p *Presence) Window() sim.Window { return p.chat().Window() }
 
-// Hazards implements [Faulty]: those of a chat.
-func (p *Presence) Hazards() []sim.Hazard { return p.chat().Hazards() }
+// Hazards implements [Faulty]: those of a chat, but clients are not cut off again before the bound has passed. An edge
+// shows whom it has let in; if that client is kept from hearing of it by one cut after the other, it is shown for as
+// long as that takes, though by its own account it has never been there.
+func (p *Presence) Hazards() []sim.Hazard {
+	all := p.chat().Hazards()
+	for i := range all {
+		if slices.ContainsFunc(all[i].Faults, func(f sim.Fault) bool { return f.String() == cutsOutside()[0].String() }) {
+			all[i].Group, all[i].Rest = "outside", presenceBound
+		}
+	}
+	return all
+}

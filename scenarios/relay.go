@@ -17,12 +17,12 @@ type relayed struct {
 }
 
 // addRelays adds so many relays of a source to a world, whose names begin with a prefix; none means that
-// everybody goes to the source itself.
-func addRelays(w *sim.World, from source, prefix string, relays int) relayed {
+// everybody goes to the source itself. They may have a bug.
+func addRelays(w *sim.World, from source, prefix string, relays int, bug hop2.Mutant) relayed {
 	r := relayed{source: from}
 	for i := range relays {
 		r.relays = append(r.relays, relayName(prefix, i))
-		w.Node(r.relays[i], relayProgram(from))
+		w.Node(r.relays[i], relayProgram(from, bug))
 	}
 	return r
 }
@@ -38,13 +38,13 @@ func (r relayed) of(i int) source {
 }
 
 // relayProgram is the program of a relay that gets its messages from a source, or from a further relay.
-func relayProgram(from source) sim.Program {
+func relayProgram(from source, bug hop2.Mutant) sim.Program {
 	return func(ctx context.Context, n *sim.Node) error {
 		up, err := from.open(n, from.config(n))
 		if err != nil {
 			return err
 		}
-		relay, err := hop2.NewRelay(hop2.RelayConfig{Upstream: up})
+		relay, err := hop2.NewRelay(hop2.RelayConfig{Upstream: up, Mutant: bug})
 		if err != nil {
 			return errors.Join(err, up.Close())
 		}

@@ -208,7 +208,7 @@ func (e *exploration) count(capsule *scenarios.Capsule, out *outcome) bool {
 	case out.Lost != "":
 		f.What, f.Detail = "crashed", out.Lost
 	case f.What == "":
-		f.What, f.Detail = "unknown", out.Report.Error
+		f.What, f.Detail = "unknown", unknownBecause(out.Report)
 	}
 	e.Failures = append(e.Failures, f)
 	return false

@@ -35,7 +35,9 @@ func mutantsCommand() *cobra.Command {
 		Short: "Check the checks: run every deliberate bug until the property that must catch it does",
 		Long: "mutants runs each bug of the catalogue, seed after seed, until the property that must catch it does,\n" +
 			"reduces the run to what that takes, and then runs the same settings without any bug, in which every\n" +
-			"property must hold for all the seeds.",
+			"property must hold for all the seeds.\n\n" +
+			"All of it takes about an hour on two processors: a third of that to catch the bugs and reduce their\n" +
+			"runs, the rest for a thousand seeds without any. Ctrl-C ends it, and prints what there is by then.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -45,7 +47,7 @@ func mutantsCommand() *cobra.Command {
 	f.StringArrayVar(&o.only, "only", nil, "run only the mutant `NAME`, as scenario/mutant or without the scenario; may be repeated")
 	f.Uint64Var(&o.seed, "seed", 1, "the first seed")
 	o.seedsFlags(f, 1000, "within how many `N` seeds a mutant must be caught, and how many the settings must pass without")
-	f.DurationVar(&o.shrink, "shrink", 30*time.Second, "wall time to reduce each run that caught a mutant; 0 leaves them as they are")
+	f.DurationVar(&o.shrink, "shrink", 20*time.Second, "wall time to reduce each run that caught a mutant; 0 leaves them as they are")
 	f.StringVar(&o.out, "out", "", "write a capsule for each mutant that was caught into `DIR`")
 	f.BoolVar(&o.json, "json", false, "print the result as one JSON object")
 	f.BoolVar(&o.quiet, "quiet", false, "print only what went wrong")
@@ -85,7 +87,8 @@ type hunt struct {
 	// Capsule is the file with the smallest run.
 	Capsule string `json:"capsule,omitempty"`
 
-	done bool // it was not interrupted
+	// Done says that it was not interrupted: if it is not caught then, it has survived.
+	Done bool `json:"done"`
 }
 
 // control is what came of one setting without a mutant.
@@ -121,21 +124,23 @@ func (o *mutantsOptions) run(stdout, stderr io.Writer) error {
 	began := time.Now()
 	settings := scenarios.Settings(cases)
 	t := &trial{First: o.seed, Seeds: o.seeds}
-	bar := newBar(stderr, len(cases)+len(settings)*o.seeds, "mutants", o.quiet || o.json)
 	for i := range cases {
 		t.Mutants = append(t.Mutants, newHunt(&cases[i]))
 	}
 	for _, s := range settings {
 		t.Controls = append(t.Controls, &control{Setting: s.Name, Failures: []failure{}})
 	}
+	bar := newBar(stderr, len(cases), "with a mutant", o.quiet || o.json)
 	err = spread(o.workers, o.limit, len(cases), interrupt, func(w *worker, i int) error {
 		defer bar.done()
 		return o.hunt(w, &cases[i], t.Mutants[i], interrupt)
 	})
-	if err == nil {
-		err = o.control(settings, t.Controls, interrupt, bar)
-	}
 	bar.finish()
+	if err == nil {
+		bar = newBar(stderr, len(settings)*o.seeds, "without", o.quiet || o.json)
+		err = o.control(settings, t.Controls, interrupt, bar)
+		bar.finish()
+	}
 	if err != nil {
 		return err
 	}
@@ -196,6 +201,9 @@ func (o *mutantsOptions) hunt(w *worker, m *scenarios.MutantCase, h *hunt, inter
 		if err != nil {
 			return err
 		}
+		if out.Lost != "" && interrupted(interrupt) {
+			return nil // by the same Ctrl-C
+		}
 		h.Seeds++
 		if out.Report == nil {
 			h.Lost = append(h.Lost, seed)
@@ -221,7 +229,7 @@ func (o *mutantsOptions) hunt(w *worker, m *scenarios.MutantCase, h *hunt, inter
 	}
 	slices.Sort(h.Violated)
 	h.Violated = slices.Compact(h.Violated)
-	h.done = true
+	h.Done = true
 	return nil
 }
 
@@ -255,6 +263,9 @@ func (o *mutantsOptions) control(settings []*scenarios.Setting, controls []*cont
 		out, err := w.run(job{Capsule: c})
 		if err != nil {
 			return err
+		}
+		if out.Lost != "" && interrupted(interrupt) {
+			return nil // by the same Ctrl-C
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -322,7 +333,7 @@ func (t *trial) outcome() model.Outcome {
 		worst = model.Unknown
 	}
 	for _, h := range t.Mutants {
-		if h.done && !h.Caught {
+		if h.Done && !h.Caught {
 			return model.Illegal
 		}
 	}

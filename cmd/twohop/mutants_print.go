@@ -23,7 +23,7 @@ func (t *trial) print(out io.Writer, quiet bool) error {
 }
 
 func (t *trial) printMutants(out io.Writer, quiet bool) error {
-	caught := 0
+	caught, notBegun := 0, 0
 	for _, h := range t.Mutants {
 		switch {
 		case h.Caught:
@@ -37,9 +37,11 @@ func (t *trial) printMutants(out io.Writer, quiet bool) error {
 			}
 			_, _ = fmt.Fprintf(out, "%s: caught by %s after %d seeds and %.0f s of virtual time\n  bug       %s\n  found     %s\n  schedule  %s\n  run       go run ./cmd/twohop %s\n",
 				h.Mutant, h.Catcher, h.Seeds, h.VirtualS, h.Story, h.Detail, faults, h.Command)
-		case h.done:
+		case h.Done:
 			_, _ = fmt.Fprintf(out, "%s: SURVIVED %d seeds and %.0f s of virtual time: %s was never violated\n  bug       %s\n",
 				h.Mutant, h.Seeds, h.VirtualS, h.Catcher, h.Story)
+		case h.Seeds == 0:
+			notBegun++
 		default:
 			_, _ = fmt.Fprintf(out, "%s: not caught when interrupted, after %d seeds\n", h.Mutant, h.Seeds)
 		}
@@ -53,7 +55,11 @@ func (t *trial) printMutants(out io.Writer, quiet bool) error {
 	if quiet {
 		return nil
 	}
-	_, err := fmt.Fprintf(out, "\n%d of %d mutants caught\n", caught, len(t.Mutants))
+	more := ""
+	if notBegun > 0 {
+		more = fmt.Sprintf(", %d not begun when interrupted", notBegun)
+	}
+	_, err := fmt.Fprintf(out, "\n%d of %d mutants caught%s\n", caught, len(t.Mutants), more)
 	return err
 }
 
@@ -76,10 +82,15 @@ func (t *trial) printCatchers(out io.Writer) error {
 // printControls prints how the settings did without a mutant.
 func (t *trial) printControls(out io.Writer, quiet bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	vacuous := false
 	if !quiet {
 		fmt.Fprint(w, "\nWITHOUT A MUTANT\tSEEDS\tOK\tNOTHING TO CHECK\tFAILED\n")
 		for _, k := range t.Controls {
 			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", k.Setting, k.Seeds, k.Ok, k.Vacuous, len(k.Failures))
+			vacuous = vacuous || k.Vacuous > 0
+		}
+		if vacuous {
+			fmt.Fprint(w, "(Nothing to check: the faults of these seeds brought nothing about that one of the properties judges, such as a lost connection.)\n")
 		}
 	}
 	for _, k := range t.Controls {

@@ -2,10 +2,16 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/model"
+	"github.com/twohop/twohop/scenarios"
 )
 
 // Goal: a mutant is caught in another process, its run is reduced and kept, and the settings without it pass.
@@ -76,4 +82,38 @@ func TestMutantsLoseWorkers(t *testing.T) {
 	require.Equal(t, 1, status, "it was not caught")
 	require.Contains(t, stdout, "lost      the runs of seeds [1 2] crashed or were killed")
 	require.Contains(t, stdout, "an edge that drains: seed 1: crashed: its process has crashed")
+}
+
+// Goal: a terminal's Ctrl-C, which goes to workers too, costs no run.
+func TestWorkerOutlivesInterrupt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts processes")
+	}
+	cases, err := scenarios.FindMutants([]string{"order/round-robin"})
+	require.NoError(t, err)
+	w := &worker{limit: time.Minute}
+	defer w.stop()
+	for seed := range uint64(2) {
+		c, err := cases[0].Setting.Capsule("", seed+1)
+		require.NoError(t, err)
+		out, err := w.run(job{Capsule: c})
+		require.NoError(t, err)
+		require.Empty(t, out.Lost)
+		require.NoError(t, w.process.Process.Signal(os.Interrupt))
+	}
+}
+
+// Goal: what an interrupted trial has is printed, and is no survivor; what it has not begun is a number.
+func TestMutantsInterrupted(t *testing.T) {
+	tried := &trial{Seeds: 9, Partial: true, Controls: []*control{{Setting: "a chat", Seeds: 3, Ok: 2, Vacuous: 1}}, Mutants: []*hunt{
+		{Mutant: "chat/a", Catcher: "NoLoss", Caught: true, Done: true, Seeds: 2}, {Mutant: "chat/b", Seeds: 4}, {Mutant: "chat/c"},
+	}}
+	require.Equal(t, model.Unknown, tried.outcome())
+	var out strings.Builder
+	require.NoError(t, tried.print(&out, false))
+	require.Contains(t, out.String(), "chat/b: not caught when interrupted, after 4 seeds\n")
+	require.Contains(t, out.String(), "1 of 3 mutants caught, 1 not begun when interrupted\n")
+	require.Regexp(t, `a chat +3 +2 +1 +0\n\(Nothing to check: `, out.String())
+	require.Contains(t, out.String(), "PARTIAL: interrupted")
+	require.NotContains(t, out.String(), "chat/c")
 }

@@ -79,6 +79,9 @@ func workerCommand(t *testing.T) *cobra.Command {
 			// There is a worker for each processor, and in a run one goroutine at a time does anything.
 			runtime.GOMAXPROCS(1)
 			debug.SetGCPercent(workerGCPercent)
+			// A terminal's Ctrl-C is sent to workers, too. Whoever asked for the run says what becomes of it.
+			_, stop := interruptions(io.Discard)
+			defer stop()
 			in, out := json.NewDecoder(cmd.InOrStdin()), json.NewEncoder(cmd.OutOrStdout())
 			for {
 				var j job

@@ -21,8 +21,8 @@ import (
 
 // refillWorld has clients that start where m1 is, at the end of the log, and see nothing more. While the edge is
 // down the broker loses m1, as at a failover to a copy that lags, and m2 takes its place; m3 follows when the clients
-// are back.
-func refillWorld(transport string, mutant hop1.Mutant) func(*sim.World) error {
+// are back. If the edge stays up, the broker loses m1 just before m2 is published.
+func refillWorld(transport string, mutant hop1.Mutant, up bool) func(*sim.World) error {
 	return func(w *sim.World) error {
 		w.Link("*", "*", netsim.Link{Latency: time.Millisecond})
 		store := hop2.NewRedisStore()
@@ -46,6 +46,9 @@ func refillWorld(transport string, mutant hop1.Mutant) func(*sim.World) error {
 		})
 		w.Node("failover", func(ctx context.Context, n *sim.Node) error {
 			time.Sleep(3500 * time.Millisecond)
+			if up {
+				time.Sleep(490 * time.Millisecond)
+			}
 			c := redis.NewClient(&redis.Options{
 				Addr: "redis:6379", Protocol: 2, DisableIdentity: true,
 				MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
@@ -86,10 +89,14 @@ func refillWorld(transport string, mutant hop1.Mutant) func(*sim.World) error {
 			_ = c.Run(ctx) // says that ctx ended
 			return nil
 		})
-		w.At(3*time.Second, sim.Crash("edge"))
-		w.At(5*time.Second, sim.Restart("edge"))
+		if !up {
+			w.At(3*time.Second, sim.Crash("edge"))
+			w.At(5*time.Second, sim.Restart("edge"))
+		}
 		w.RunFor(12 * time.Second)
-		w.MustHaveBitten("crash")
+		if !up {
+			w.MustHaveBitten("crash")
+		}
 		w.Check(properties.Refill(), properties.HonestRecovery())
 		return nil
 	}
@@ -104,11 +111,25 @@ func TestRefilledPositionIsAnnounced(t *testing.T) {
 	}
 	for _, transport := range transports {
 		for mutant, want := range map[hop1.Mutant]model.Outcome{"": model.Ok, hop1.BlindStart: model.Illegal} {
-			res := sim.Run(t, sim.Config{Seed: 1, Repeat: 2}, refillWorld(transport, mutant))
+			res := sim.Run(t, sim.Config{Seed: 1, Repeat: 2}, refillWorld(transport, mutant, false))
 			require.NoError(t, res.Err)
 			require.Len(t, res.Verdicts, 2)
 			require.Equal(t, want, res.Verdicts[0].Outcome, "%s %s: %s", transport, mutant, res.Verdicts[0])
 			require.Equal(t, model.Ok, res.Verdicts[1].Outcome, "%s %s: %s", transport, mutant, res.Verdicts[1])
 		}
 	}
+}
+
+// A client whose edge is there all the time is told, too: the edge's subscription notices, and its room goes on.
+func TestRefillUnderAnEdge(t *testing.T) {
+	res := sim.Run(t, sim.Config{Seed: 1, Repeat: 2}, refillWorld("ws", "", true))
+	require.NoError(t, res.Err)
+	require.Equal(t, model.Ok, res.Verdicts[0].Outcome, res.Verdicts[0])
+	var seen []string
+	for _, e := range res.History.Events {
+		if e.Node == "client" && e.Kind != model.Disconnected {
+			seen = append(seen, fmt.Sprintf("%s %d %s", e.Kind, e.Seq, e.ID))
+		}
+	}
+	require.Equal(t, []string{"connected 2 ", "discontinuity 2 ", "deliver 3 m3"}, seen)
 }

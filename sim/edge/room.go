@@ -70,14 +70,19 @@ func (rm *room) serve() {
 
 // follow subscribes where the room stands, and feeds the room until the subscription fails.
 func (rm *room) follow() error {
-	up, err := rm.srv.cfg.Strategy.Subscribe(rm.ctx, rm.name, rm.position())
+	at, had := rm.bookmark()
+	up, err := rm.srv.cfg.Strategy.Subscribe(rm.ctx, rm.name, at)
 	if err != nil {
 		return err
 	}
 	rm.srv.countUpstream(1)
 	defer rm.srv.countUpstream(-1)
 	defer up.Unsubscribe()
-	if start := up.Start(); start.Cursor != rm.position() {
+	start := up.Start()
+	if had != "" && start.Anchor != "" && had != start.Anchor && start.Gap == "" {
+		start.Gap = fmt.Sprintf("another log: message %d is %.40q, and was %.40q", at.Seq, start.Anchor, had)
+	}
+	if start.Cursor != at || start.Gap != "" {
 		rm.restart(start.Cursor, rm.lookUp(start.Cursor), start.Gap)
 	}
 	upstream := instants{up: up, interval: rm.srv.cfg.Aggregate, most: max(rm.srv.cfg.QueueLimit/2, 1)}
@@ -108,14 +113,18 @@ func (rm *room) take(msgs []model.Message) {
 	rm.trimPast()
 }
 
-// position is where the room stands; zero before it has begun.
-func (rm *room) position() model.Cursor {
+// bookmark is where the room stands, and the ID of the message there, if it is known; zero before it has begun.
+func (rm *room) bookmark() (at model.Cursor, id string) {
 	rm.mu.Lock()
 	defer rm.mu.Unlock()
 	if rm.now == nil {
-		return model.Cursor{}
+		return at, ""
 	}
-	return rm.now.position()
+	at = rm.now.position()
+	if id = rm.now.anchor(at.Seq); id == rm.now.stamp {
+		id = ""
+	}
+	return at, id
 }
 
 // lookUp reads the message at a position from hop 2, so that clients which are put there learn its ID. It

@@ -286,12 +286,13 @@ func (sub *subscription) take() (b hop1.Batch, changed <-chan struct{}, err erro
 
 // proceed takes the client from the end of its stretch to the next, and gives what it missed between
 // them. That is nothing if the log went on, and the client has been further than where the next stretch
-// begins, at a server that was ahead of this one. The room's lock is held.
+// begins, at a server that was ahead of this one. If the next one begins where this one ended, the log is another
+// than the one that was read. The room's lock is held.
 func (sub *subscription) proceed() *hop1.Gap {
 	before := sub.on
 	sub.on = before.next
 	to := sub.on.start()
-	if to.Epoch == before.epoch && to.Seq >= before.last && to.Seq <= sub.at {
+	if to.Epoch == before.epoch && to.Seq > before.last && to.Seq <= sub.at {
 		return nil
 	}
 	sub.at = to.Seq

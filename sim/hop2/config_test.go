@@ -98,10 +98,11 @@ func FuzzDecodeLive(f *testing.F) {
 }
 
 func FuzzDecodePage(f *testing.F) {
-	f.Add("e|3|2-0|2-0|{\"id\":\"a\"}|3-0|{\"id\":\"b\"}")
-	f.Add("e|0|")
-	f.Add("e|18446744073709551615|")
-	f.Add("e|3|4-0|1-1|x")
+	f.Add("e|3|a0|2-0|2-0|{\"id\":\"a\"}|3-0|{\"id\":\"b\"}")
+	f.Add("e|0||")
+	f.Add("e|3|c")
+	f.Add("e|18446744073709551615||")
+	f.Add("e|3||4-0|1-1|x")
 	f.Fuzz(func(t *testing.T, joined string) {
 		p, err := decodePage("r", strings.Split(joined, "|"))
 		if err != nil {
@@ -113,7 +114,7 @@ func FuzzDecodePage(f *testing.F) {
 			require.NotZero(t, m.Seq)
 			require.LessOrEqual(t, m.Seq, p.last)
 		}
-		g := merge{at: model.Cursor{Epoch: "e", Seq: 1}, limit: 4}
+		g := merge{progress: progress{at: model.Cursor{Epoch: "e", Seq: 1}}, limit: 4}
 		g.ask()
 		g.page(p)
 		for b, ok := g.pop(); ok; b, ok = g.pop() {

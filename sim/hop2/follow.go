@@ -9,11 +9,8 @@ import (
 // follow makes one stream of what a broker without a log sends: messages, some of which may be lost, and
 // now and then where the room's end is. What comes is in the order in which it was sent, so that what is
 // skipped is lost for good. It is pure.
-//
-// Invariant: what was appended to out leads from the first position to at, without a silent hole.
 type follow struct {
-	at  model.Cursor
-	out []Batch
+	progress
 	// left are the epochs that were. What comes of them is late: a room goes on in its newest epoch.
 	left map[string]bool
 }
@@ -32,33 +29,19 @@ func (f *follow) take(item liveItem) {
 			f.left = map[string]bool{}
 		}
 		f.left[f.at.Epoch] = true
-		f.skip(before, fmt.Sprintf("other epoch: the log of epoch %s is gone", f.at.Epoch))
+		f.skip(before, "", fmt.Sprintf("other epoch: the log of epoch %s is gone", f.at.Epoch))
 	case before.Seq > f.at.Seq:
-		f.skip(before, "lost on the way, and not kept")
+		f.skip(before, "", "lost on the way, and not kept")
 	case before.Seq < f.at.Seq && item.message == nil:
-		f.skip(before, fmt.Sprintf("from the future: the log ends at %d", before.Seq))
+		f.skip(before, "", fmt.Sprintf("from the future: the log ends at %d", before.Seq))
 	case before.Seq < f.at.Seq:
 		return // a copy
 	}
 	if item.message == nil {
 		return
 	}
-	f.at = item.at
-	if n := len(f.out); n > 0 && f.out[n-1].Gap == nil {
-		f.out[n-1].Messages = append(f.out[n-1].Messages, *item.message)
-		f.out[n-1].Cursor = f.at
-		return
-	}
-	f.out = append(f.out, Batch{Messages: []model.Message{*item.message}, Cursor: f.at})
+	f.deliver(*item.message)
 }
-
-func (f *follow) skip(to model.Cursor, why string) {
-	f.out = append(f.out, Batch{Gap: &Gap{From: f.at, To: to, Why: why}, Cursor: to})
-	f.at = to
-}
-
-// pop takes the next batch; false if there is none.
-func (f *follow) pop() (Batch, bool) { return popBatch(&f.out) }
 
 // agreeAtEnd says why a reader at from must go on at the end of a room that keeps no log, which is at; ""
 // if it is there, or came without a position.

@@ -27,7 +27,7 @@ func TestFollowModel(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(t, "before") {
 			log().publish()
 		}
-		f := follow{at: end(log()).at}
+		f := follow{progress: progress{at: end(log()).at}}
 		a := audit{at: f.at, got: map[string]bool{}}
 		came := map[string]bool{}
 		var last *liveItem
@@ -80,7 +80,7 @@ func TestFollowBack(t *testing.T) {
 		old.publish()
 		now.publish()
 	}
-	f := follow{at: model.Cursor{Epoch: "e0", Seq: 4}}
+	f := follow{progress: progress{at: model.Cursor{Epoch: "e0", Seq: 4}}}
 	pop := func() Batch {
 		b, ok := f.pop()
 		require.True(t, ok)

@@ -58,6 +58,9 @@ type Start struct {
 	// position before the oldest message that the log still has, or, if the cursor was ahead of the
 	// log, its end.
 	Gap string
+	// Anchor is the ID of the message at Cursor, or "" if it is not known. Whoever had another message there has
+	// read another log: a broker that lost the end of a log without noticing fills its positions again.
+	Anchor string
 }
 
 // Batch is what a subscription delivers: either messages or a gap.
@@ -71,10 +74,14 @@ type Batch struct {
 	Cursor model.Cursor
 }
 
-// Gap is an announced hole: what lay after From, up to and including To, will not be delivered.
+// Gap is an announced hole: what lay after From, up to and including To, will not be delivered. If To is From, the
+// log is another than the one that was read up to there: a broker lost some of that, and put other messages in
+// its place, which will not be delivered.
 type Gap struct {
 	From, To model.Cursor
-	Why      string
+	// Anchor is the ID of the message at To, or "" if it is not known.
+	Anchor string
+	Why    string
 }
 
 // checkRoom is [model.CheckRoom] with an error that wraps ErrInvalid.

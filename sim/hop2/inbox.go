@@ -20,6 +20,8 @@ type inbox[T any] struct {
 	held  int       // how many were waiting just before that, and how many have come then
 	full  bool      // one has been dropped then
 	doubt bool      // something may have been lost
+	torn  bool      // since the reader last looked, what comes may be of another log
+	whole int       // how many of items came before that
 }
 
 func newInbox[T any](limit int) inbox[T] {
@@ -42,10 +44,13 @@ func (b *inbox[T]) push(item T) {
 	b.poke()
 }
 
-// suspect says that something may have been lost.
+// suspect says that something may have been lost, and that what comes from now on may be of another log.
 func (b *inbox[T]) suspect() {
 	b.mu.Lock()
 	b.doubt = true
+	if !b.torn {
+		b.torn, b.whole = true, len(b.items)
+	}
 	b.mu.Unlock()
 	b.poke()
 }
@@ -53,17 +58,26 @@ func (b *inbox[T]) suspect() {
 // trust forgets the doubt so far.
 func (b *inbox[T]) trust() {
 	b.mu.Lock()
-	b.doubt = false
+	b.doubt, b.torn = false, false
 	b.mu.Unlock()
 }
 
 // take empties the inbox.
 func (b *inbox[T]) take() (items []T, doubt bool) {
+	items, rest, _, doubt := b.takeTorn()
+	return append(items, rest...), doubt
+}
+
+// takeTorn empties the inbox, and tells whether, and which of the items, came after a suspicion.
+func (b *inbox[T]) takeTorn() (items, after []T, torn, doubt bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	items, doubt = b.items, b.doubt
-	b.items, b.doubt = nil, false
-	return items, doubt
+	items, torn, doubt = b.items, b.torn, b.doubt
+	if torn {
+		items, after = items[:b.whole:b.whole], items[b.whole:]
+	}
+	b.items, b.doubt, b.torn = nil, false, false
+	return items, after, torn, doubt
 }
 
 func (b *inbox[T]) poke() {

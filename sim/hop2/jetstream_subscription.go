@@ -39,9 +39,9 @@ type jetSubscription struct {
 	inbox inbox[jetItem]
 
 	// The reader's.
-	from     *model.Cursor // where to start; nil once that is agreed
-	at       model.Cursor
-	out      []Batch
+	from  *model.Cursor // where to start; nil once that is agreed
+	begun bool          // start is not to be changed any more
+	progress
 	stage    jetStage
 	answered chan natsAnswer // of the stage's call
 	waiting  bool            // for it
@@ -50,6 +50,7 @@ type jetSubscription struct {
 	page     page            // what the log was, when it was last looked at
 	silence  time.Time       // when to take the consumer for dead, if nothing comes before
 	expect   uint64          // the consumer's next number
+	anchored bool            // the consumer need not show first which message is at the position, or it has
 
 	mu       sync.Mutex
 	consumer string // its name; "" if there is none
@@ -99,7 +100,12 @@ func (j *jetSubscription) drop() {
 
 // begin agrees on the position, and waits for the first consumer.
 func (j *jetSubscription) begin(ctx context.Context) error {
-	for j.stage != jetReading {
+	for {
+		j.collect()
+		if j.stage == jetReading && j.anchored {
+			j.begun = true
+			return nil
+		}
 		if err := j.ended(ctx); err != nil {
 			if errors.Is(err, ErrClosed) {
 				return err
@@ -112,7 +118,6 @@ func (j *jetSubscription) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
 }
 
 // Next blocks until there is a batch.
@@ -122,7 +127,7 @@ func (j *jetSubscription) Next(ctx context.Context) (Batch, error) {
 			return Batch{}, err
 		}
 		j.collect()
-		if b, ok := popBatch(&j.out); ok {
+		if b, ok := j.pop(); ok {
 			return b, nil
 		}
 		if err := j.step(ctx); err != nil {
@@ -179,7 +184,7 @@ func (j *jetSubscription) call() {
 	j.s.link.calls.put(c)
 }
 
-// consumeCall makes a consumer that begins after the position.
+// consumeCall makes a consumer that begins with the message at the position, or after it, if that is not kept.
 func (j *jetSubscription) consumeCall() *natsCall {
 	s := j.s
 	name := s.link.newName(j.room)
@@ -192,13 +197,17 @@ func (j *jetSubscription) consumeCall() *natsCall {
 		j.drop()
 	default:
 	}
-	j.expect = 1
+	j.expect, j.anchored = 1, j.at.Seq < j.page.first
+	begin := j.at.Seq
+	if j.anchored {
+		begin++
+	}
 	filter := s.subject(j.room, j.at.Epoch)
 	request := struct {
 		Stream string         `json:"stream_name"`
 		Config consumerConfig `json:"config"`
 	}{s.stream(j.room), consumerConfig{
-		Name: name, Deliver: s.deliverSubject(name), DeliverPolicy: "by_start_sequence", StartSeq: j.at.Seq + 1, Filter: filter,
+		Name: name, Deliver: s.deliverSubject(name), DeliverPolicy: "by_start_sequence", StartSeq: begin, Filter: filter,
 		AckPolicy: "none", ReplayPolicy: "instant", MaxDeliver: -1, Replicas: 1, Memory: true,
 		Heartbeat: max(s.cfg.CheckEvery, minHeartbeat), FlowControl: true, Inactive: consumerLinger,
 	}}
@@ -257,8 +266,11 @@ func (j *jetSubscription) proceed(p page) {
 	}
 	j.page, j.stage = p, jetConsume
 	if j.from == nil {
-		if to, why := agree(j.at, p); why != "" {
-			j.skip(to, why)
+		switch to, why := agree(j.at, p); {
+		case why != "":
+			j.skip(to, "", why)
+		case j.at.Seq < p.first && j.id != "":
+			j.skip(to, "", fmt.Sprintf("trimmed: message %d is not kept, and whether the log is still the same not known", to.Seq))
 		}
 		return
 	}
@@ -305,7 +317,7 @@ func (j *jetSubscription) take(item jetItem) {
 		}
 		return
 	}
-	if item.consumer != j.expect || item.stream <= j.at.Seq {
+	if item.consumer != j.expect || item.stream < j.at.Seq || j.anchored && item.stream == j.at.Seq {
 		j.lost()
 		return
 	}
@@ -316,25 +328,32 @@ func (j *jetSubscription) take(item jetItem) {
 		return
 	}
 	m, err := decodeRecord(j.room, item.stream, string(item.data))
+	if !j.anchored {
+		j.anchored = true
+		if item.stream == j.at.Seq {
+			j.compare(m.ID)
+			return
+		}
+	}
 	if err != nil {
-		j.skip(model.Cursor{Epoch: epoch, Seq: item.stream}, "no message: "+err.Error())
+		j.skip(model.Cursor{Epoch: epoch, Seq: item.stream}, "", "no message: "+err.Error())
 		return
 	}
 	if item.stream > j.at.Seq+1 {
-		j.skip(model.Cursor{Epoch: epoch, Seq: item.stream - 1}, "missing in the log")
+		j.skip(model.Cursor{Epoch: epoch, Seq: item.stream - 1}, "", "missing in the log")
 	}
-	j.at.Seq = item.stream
-	if n := len(j.out); n > 0 && j.out[n-1].Gap == nil {
-		j.out[n-1].Messages = append(j.out[n-1].Messages, m)
-		j.out[n-1].Cursor = j.at
-		return
-	}
-	j.out = append(j.out, Batch{Messages: []model.Message{m}, Cursor: j.at})
+	j.deliver(m)
 }
 
-func (j *jetSubscription) skip(to model.Cursor, why string) {
-	j.out = append(j.out, Batch{Gap: &Gap{From: j.at, To: to, Why: why}, Cursor: to})
-	j.at = to
+// compare takes the ID of the message at the position, "" if that is no message.
+func (j *jetSubscription) compare(id string) {
+	if replaced(j.id, id) {
+		j.another(j.bookmark(), id)
+	}
+	j.id = id
+	if !j.begun && j.at == j.start.Cursor {
+		j.start.Anchor = id
+	}
 }
 
 // message takes what the link hands on.

@@ -62,6 +62,7 @@ type kafkaRoom struct {
 	log     *kafkaLog
 	leader  int           // the broker that leads the partition
 	loaded  bool          // the log is known, and the leader's lane follows it
+	torn    bool          // the connection broke: what was read last is to be read again, and compared
 	changed chan struct{} // closed, and made anew, whenever the log changed
 }
 
@@ -265,10 +266,18 @@ func (rm *kafkaRoom) lose() {
 	rm.announce()
 }
 
+// tear says that the log may have become another, of the same length or more.
+func (rm *kafkaRoom) tear() {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	rm.torn = true
+}
+
 // take takes what was read.
 func (rm *kafkaRoom) take(f fetched) {
 	rm.mu.Lock()
 	defer rm.mu.Unlock()
+	rm.torn = false
 	for _, r := range f.records {
 		rm.log.take(rm.name, r.Offset, r.Value)
 	}

@@ -131,8 +131,8 @@ func (g *KafkaGroup) subscribe(ctx context.Context, room string, from model.Curs
 		err = m.await(ctx, m.ready)
 		if err == nil {
 			at := m.committed
-			if at.IsZero() || at.Epoch == from.Epoch && at.Seq < from.Seq {
-				at = from
+			if at.Cursor.IsZero() || at.Cursor.Epoch == from.Epoch && at.Cursor.Seq < from.Seq {
+				at = model.Bookmark{Cursor: from}
 			}
 			err = log.agreeOn(ctx, at)
 		}

@@ -69,11 +69,11 @@ func decodeHeartbeat(resp kmsg.Response) (heard, error) {
 	return h, nil
 }
 
-// commitRequest keeps a position. Kafka's offset is the message's number; that, and of which epoch it is, is in the
+// commitRequest keeps a position. Kafka's offset is the message's number; that, its ID, and of which epoch it is, is in the
 // text that goes with it.
-func commitRequest(m *kafkaMember, epoch int32, at model.Cursor) *kmsg.OffsetCommitRequest {
+func commitRequest(m *kafkaMember, epoch int32, at model.Bookmark) *kmsg.OffsetCommitRequest {
 	p := kmsg.NewOffsetCommitRequestTopicPartition()
-	p.Offset, p.Metadata = int64(min(at.Seq, math.MaxInt64)), kmsg.StringPtr(at.String())
+	p.Offset, p.Metadata = int64(min(at.Cursor.Seq, math.MaxInt64)), kmsg.StringPtr(at.String())
 	t := kmsg.NewOffsetCommitRequestTopic()
 	t.Topic, t.Partitions = m.topic, []kmsg.OffsetCommitRequestTopicPartition{p}
 	req := kmsg.NewPtrOffsetCommitRequest()
@@ -102,32 +102,32 @@ func committedRequest(m *kafkaMember, epoch int32) *kmsg.OffsetFetchRequest {
 	return req
 }
 
-// decodeCommitted gives the position that was kept; the zero cursor if none was.
-func decodeCommitted(resp kmsg.Response) (model.Cursor, error) {
+// decodeCommitted gives the position that was kept; the zero bookmark if none was.
+func decodeCommitted(resp kmsg.Response) (model.Bookmark, error) {
 	r, ok := resp.(*kmsg.OffsetFetchResponse)
 	if !ok || len(r.Groups) != 1 {
-		return model.Cursor{}, fmt.Errorf("%w: %T to a question for one group's position", errReply, resp)
+		return model.Bookmark{}, fmt.Errorf("%w: %T to a question for one group's position", errReply, resp)
 	}
 	g := r.Groups[0]
 	if err := kerr.ErrorForCode(g.ErrorCode); err != nil {
-		return model.Cursor{}, err
+		return model.Bookmark{}, err
 	}
 	if len(g.Topics) != 1 || len(g.Topics[0].Partitions) != 1 {
-		return model.Cursor{}, fmt.Errorf("%w: the positions of %d topics; want 1", errReply, len(g.Topics))
+		return model.Bookmark{}, fmt.Errorf("%w: the positions of %d topics; want 1", errReply, len(g.Topics))
 	}
 	p := g.Topics[0].Partitions[0]
 	if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-		return model.Cursor{}, err
+		return model.Bookmark{}, err
 	}
 	if p.Offset < 0 {
-		return model.Cursor{}, nil
+		return model.Bookmark{}, nil
 	}
 	if p.Metadata == nil {
-		return model.Cursor{}, fmt.Errorf("%w: offset %d was committed by somebody else", errReply, p.Offset)
+		return model.Bookmark{}, fmt.Errorf("%w: offset %d was committed by somebody else", errReply, p.Offset)
 	}
-	at, err := model.ParseCursor(*p.Metadata)
+	at, err := model.ParseBookmark(*p.Metadata)
 	if err != nil {
-		return model.Cursor{}, fmt.Errorf("%w: %w", errReply, err)
+		return model.Bookmark{}, fmt.Errorf("%w: %w", errReply, err)
 	}
 	return at, nil
 }

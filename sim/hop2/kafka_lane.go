@@ -207,9 +207,12 @@ func (l *kafkaLane) listen() {
 			k.failure(err)
 		}
 		failures++
-		if len(k.tail.DiscoveredBrokers()) > 1 { // another may lead by now
-			for _, rm := range k.roomsOf(l.leader) {
+		several := len(k.tail.DiscoveredBrokers()) > 1
+		for _, rm := range k.roomsOf(l.leader) {
+			if several { // another may lead by now
 				rm.lose()
+			} else {
+				rm.tear()
 			}
 		}
 		_ = k.pause(k.ctx, k.cfg.backoff(failures)+tailDelay) // it is the end
@@ -228,6 +231,9 @@ func (l *kafkaLane) poll(rooms []*kafkaRoom) error {
 	for i, rm := range rooms {
 		rm.mu.Lock()
 		places[i] = place{rm.topic, rm.log.next}
+		if rm.torn && rm.log.prior != nil {
+			places[i].offset--
+		}
 		rm.mu.Unlock()
 		byTopic[rm.topic] = rm
 	}

@@ -1,6 +1,7 @@
 package hop2
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -16,8 +17,9 @@ type kafkaEntry struct {
 	Epoch string `json:"epoch"`
 	// Horizon is the offset up to which, exclusively, the writer had read.
 	Horizon int64 `json:"horizon"`
-	// Seq is that of the newest message before the horizon.
-	Seq uint64 `json:"seq,omitempty"`
+	// Seq is that of the newest message before the horizon, and After its ID, if the writer knows it.
+	Seq   uint64 `json:"seq,omitempty"`
+	After string `json:"after,omitempty"`
 	record
 }
 
@@ -54,9 +56,10 @@ type kafkaLog struct {
 	window int64 // w
 	keep   int   // messages
 
-	next  int64 // the offset to read next
-	first int64 // the offset that reading began at
-	known bool  // epoch and seq are
+	next  int64  // the offset to read next
+	prior []byte // the value before that; nil if it is not known
+	first int64  // the offset that reading began at
+	known bool   // epoch and seq are
 	epoch string
 	seq   uint64
 	past  map[string]bool // epochs that were
@@ -69,7 +72,9 @@ type kafkaLog struct {
 	doubtful int64
 
 	messages []model.Message // the last ones, at most keep; up to seq, without a hole
-	// foreign: a message came of an epoch that the log has never been in, so that its begin was missed.
+	// foreign: the partition is another than the one that was read, or that a writer had read: it has another value
+	// than before, or a message came of an epoch that the log has never been in, so that its begin was missed, or
+	// that was written after another message. It has been cut, then, and has grown again since.
 	foreign bool
 }
 
@@ -95,6 +100,9 @@ func (l *kafkaLog) restart(offset int64) {
 // take takes the entry at an offset, which is next or beyond. A value that is no entry is void.
 func (l *kafkaLog) take(room string, offset int64, value []byte) {
 	if offset < l.next {
+		if offset == l.next-1 && l.prior != nil && !bytes.Equal(value, l.prior) {
+			l.foreign = true // the partition is another
+		}
 		return
 	}
 	if offset > l.next && l.known { // somebody removed what was in between
@@ -102,7 +110,7 @@ func (l *kafkaLog) take(room string, offset int64, value []byte) {
 		l.restart(offset)
 		delete(past, l.epoch)
 	}
-	l.next = offset + 1
+	l.next, l.prior = offset+1, value
 	e, err := decodeKafkaEntry(value)
 	if err != nil || e.Horizon > offset || offset-e.Horizon > l.window {
 		return
@@ -149,6 +157,9 @@ func (l *kafkaLog) append(room string, offset int64, e kafkaEntry) {
 	if l.seq-since != e.Seq {
 		return
 	}
+	if replaced(l.anchor(e.Seq), e.After) {
+		l.foreign = true
+	}
 	l.seq++
 	l.valid = offset
 	l.sure = append(l.sure, sureEntry{offset, e.ID})
@@ -181,7 +192,19 @@ func (l *kafkaLog) after(seq uint64) []model.Message {
 	return l.messages[uint64(len(l.messages))-n:]
 }
 
+// anchor gives the ID of the message at a position, which is not beyond the last; "" if it is not known any more.
+func (l *kafkaLog) anchor(seq uint64) string {
+	n := l.seq - seq
+	switch kept, sure := uint64(len(l.messages)), uint64(len(l.sure)); {
+	case n < kept:
+		return l.messages[kept-1-n].ID
+	case n < sure:
+		return l.sure[sure-1-n].id
+	}
+	return ""
+}
+
 // entry makes an entry of a message, or of an epoch to begin, for appending now.
 func (l *kafkaLog) entry(m model.Message) kafkaEntry {
-	return kafkaEntry{Epoch: l.epoch, Horizon: l.next, Seq: l.seq, record: record{ID: m.ID, Publisher: m.Publisher, Body: m.Body}}
+	return kafkaEntry{Epoch: l.epoch, Horizon: l.next, Seq: l.seq, After: l.anchor(l.seq), record: record{ID: m.ID, Publisher: m.Publisher, Body: m.Body}}
 }

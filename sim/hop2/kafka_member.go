@@ -34,23 +34,23 @@ type kafkaMember struct {
 	group, id   string
 	ctx         context.Context // ends with the membership
 	cancel      context.CancelFunc
-	ready       chan struct{} // closed when the room is this member's
-	begun       chan struct{} // closed when the group knows a position
-	committed   model.Cursor  // of the group, when ready is closed
-	topicID     [16]byte      // when the room is this member's
-	coordinator int           // -1 if it is not known
-	due         time.Time     // of the next heartbeat
-	interval    time.Duration // between heartbeats
-	failures    int           // in a row
-	epoch       int32         // 0 if the group does not know the member
-	has         bool          // the room is this member's, and the group has been told
-	kept        model.Cursor  // the position that the group knows
+	ready       chan struct{}  // closed when the room is this member's
+	begun       chan struct{}  // closed when the group knows a position
+	committed   model.Bookmark // of the group, when ready is closed
+	topicID     [16]byte       // when the room is this member's
+	coordinator int            // -1 if it is not known
+	due         time.Time      // of the next heartbeat
+	interval    time.Duration  // between heartbeats
+	failures    int            // in a row
+	epoch       int32          // 0 if the group does not know the member
+	has         bool           // the room is this member's, and the group has been told
+	kept        model.Bookmark // the position that the group knows
 
 	mu    sync.Mutex
-	hurry bool         // the next heartbeat is due now
-	lease time.Time    // until when the room is this member's
-	at    model.Cursor // up to where it has been read
-	why   error        // why the membership ended
+	hurry bool           // the next heartbeat is due now
+	lease time.Time      // until when the room is this member's
+	at    model.Bookmark // up to where it has been read
+	why   error          // why the membership ended
 }
 
 // join begins a membership.
@@ -99,7 +99,7 @@ func (m *kafkaMember) ended() error {
 }
 
 // read takes note of how far the room has been read.
-func (m *kafkaMember) read(at model.Cursor) {
+func (m *kafkaMember) read(at model.Bookmark) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.at = at
@@ -211,7 +211,7 @@ func (m *kafkaMember) isDue() bool {
 }
 
 // begin has the group keep that it begins to read at a position.
-func (m *kafkaMember) begin(at model.Cursor) {
+func (m *kafkaMember) begin(at model.Bookmark) {
 	m.mu.Lock()
 	m.at, m.hurry = at, true
 	m.mu.Unlock()
@@ -284,7 +284,7 @@ func (m *kafkaMember) take(ctx context.Context, topicID [16]byte) error {
 	}
 	m.topicID, m.has, m.committed, m.kept = topicID, true, at, at
 	m.read(at)
-	if !at.IsZero() {
+	if !at.Cursor.IsZero() {
 		close(m.begun)
 	}
 	close(m.ready)
@@ -304,7 +304,7 @@ func (m *kafkaMember) commit(ctx context.Context) error {
 		err = decodeCommit(resp)
 	}
 	if err == nil {
-		if m.kept.IsZero() {
+		if m.kept.Cursor.IsZero() {
 			close(m.begun)
 		}
 		m.kept = at

@@ -14,7 +14,7 @@ func (k *Kafka) Subscribe(ctx context.Context, room string, from model.Cursor) (
 		return nil, fmt.Errorf("hop2 kafka: subscribe: %w", err)
 	}
 	s := k.reader(room)
-	if err := s.agreeOn(ctx, from); err != nil {
+	if err := s.agreeOn(ctx, model.Bookmark{Cursor: from}); err != nil {
 		return nil, fmt.Errorf("hop2 kafka: subscribe to room %s: %w", room, err)
 	}
 	return s, nil
@@ -31,15 +31,19 @@ func (s *kafkaSubscription) upToDate(ctx context.Context) error {
 }
 
 // agreeOn agrees on the position to read from.
-func (s *kafkaSubscription) agreeOn(ctx context.Context, from model.Cursor) error {
+func (s *kafkaSubscription) agreeOn(ctx context.Context, from model.Bookmark) error {
 	return s.k.insist(ctx, func() error {
 		if err := s.upToDate(ctx); err != nil {
 			return err
 		}
 		s.rm.mu.Lock()
 		defer s.rm.mu.Unlock()
-		s.start.Cursor, s.start.Gap = agree(from, s.rm.log.page())
-		s.at = s.start.Cursor
+		at, why := agree(from.Cursor, s.rm.log.page())
+		anchor := s.rm.log.anchor(at.Seq)
+		if why == "" && replaced(from.Anchor, anchor) {
+			why = whyAnother(from, anchor)
+		}
+		s.start, s.at = Start{Cursor: at, Gap: why, Anchor: anchor}, model.Bookmark{Cursor: at, Anchor: anchor}
 		return nil
 	})
 }
@@ -53,7 +57,7 @@ type kafkaSubscription struct {
 	start Start
 
 	// The reader's.
-	at       model.Cursor
+	at       model.Bookmark
 	loading  chan error // the answer to the call to load the replica; nil if there is none
 	retry    time.Time  // when to call again, if it failed
 	failures int        // in a row
@@ -118,14 +122,20 @@ func (s *kafkaSubscription) take() (b *Batch, loaded bool, changed chan struct{}
 		return nil, false, rm.changed
 	}
 	p := rm.log.page()
-	if to, why := agree(s.at, p); why != "" {
-		b = &Batch{Gap: &Gap{From: s.at, To: to, Why: why}, Cursor: to}
-	} else if s.at.Seq < p.last {
-		messages := rm.log.after(s.at.Seq)
+	to, why := agree(s.at.Cursor, p)
+	anchor := rm.log.anchor(to.Seq)
+	if why == "" && replaced(s.at.Anchor, anchor) {
+		why = whyAnother(s.at, anchor)
+	}
+	switch {
+	case why != "":
+		b = &Batch{Gap: &Gap{From: s.at.Cursor, To: to, Anchor: anchor, Why: why}, Cursor: to}
+	case to.Seq < p.last:
+		messages := rm.log.after(to.Seq)
 		b = &Batch{Messages: messages[:len(messages):len(messages)], Cursor: model.Cursor{Epoch: p.epoch, Seq: p.last}}
-	} else {
+	default:
 		return nil, true, rm.changed
 	}
-	s.at = b.Cursor
+	s.at = model.Bookmark{Cursor: b.Cursor, Anchor: rm.log.anchor(b.Cursor.Seq)}
 	return b, true, rm.changed
 }

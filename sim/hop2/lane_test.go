@@ -237,6 +237,13 @@ func subscribe(t *testing.T, s Strategy, room string, from model.Cursor) Subscri
 	return sub
 }
 
+// requireAt fails unless a subscription starts where it was asked to.
+func requireAt(t *testing.T, at model.Cursor, s Start) {
+	t.Helper()
+	require.Equal(t, at, s.Cursor)
+	require.Empty(t, s.Gap)
+}
+
 // collect reads until the subscription has come to an end position, and gives the sequence numbers
 // that it delivered and the gaps that it announced. It checks that they make one whole.
 func collect(t *testing.T, sub Subscription, from, to model.Cursor) (seqs []uint64, gaps []Gap) {

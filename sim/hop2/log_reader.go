@@ -18,8 +18,9 @@ type roomLog[A any] struct {
 	// instead, whatever comes of them.
 	every  time.Duration
 	steady bool
-	// read begins to read after from; the answer may be no more than where the log ends, if that is at known.
-	read func(room string, from, known model.Cursor) <-chan A
+	// read begins to read after from; the answer may be no more than where the log ends, if that is at known, with the
+	// same message there.
+	read func(room string, from model.Cursor, known model.Bookmark) <-chan A
 	// decode gives the page that came of it. If the error is permanent, reading again would not cure it.
 	decode func(room string, a A) (page, error)
 }
@@ -61,7 +62,8 @@ func (s *logReader[A]) Unsubscribe() {
 // begin agrees on the position, given a first look at the log.
 func (s *logReader[A]) begin(from model.Cursor, p page) {
 	s.start.Cursor, s.start.Gap = agree(from, p)
-	s.merge = merge{at: s.start.Cursor, limit: s.log.conf.Inbox}
+	s.start.Anchor = p.anchor
+	s.merge = merge{progress: progress{at: s.start.Cursor, id: p.anchor}, limit: s.log.conf.Inbox}
 	s.merge.ask()
 	s.merge.page(p)
 	s.due = time.Now().Add(s.log.every)
@@ -102,12 +104,19 @@ func (s *logReader[A]) Next(ctx context.Context) (Batch, error) {
 
 // collect takes what came live.
 func (s *logReader[A]) collect() {
-	items, doubt := s.inbox.take()
-	for _, item := range items {
-		if item.message != nil { // a count says nothing that the log does not
-			s.merge.live(item.at.Epoch, *item.message)
+	take := func(items []liveItem) {
+		for _, item := range items {
+			if item.message != nil { // a count says nothing that the log does not
+				s.merge.live(item.at.Epoch, *item.message)
+			}
 		}
 	}
+	items, after, torn, doubt := s.inbox.takeTorn()
+	take(items)
+	if torn {
+		s.merge.tear()
+	}
+	take(after)
 	if doubt {
 		s.merge.suspect()
 	}
@@ -134,9 +143,9 @@ func (s *logReader[A]) readIfDue() {
 			s.due = now.Add(s.log.every)
 		}
 	}
-	var known model.Cursor
+	var known model.Bookmark
 	if !s.merge.wants() { // a look at where the log ends will most likely do
-		known = s.merge.at
+		known = s.merge.bookmark()
 	}
 	s.reading = s.log.read(s.room, s.merge.ask(), known)
 }

@@ -17,9 +17,9 @@ type lossyHost interface {
 	done() <-chan struct{}
 	leave(room string, s liveReader)
 	// askCount has the end of a room announced to everybody who listens, in order with the room's
-	// messages, unless it is known already. The answer, which says where it is, may come before or after the
-	// announcement.
-	askCount(room string, known model.Cursor) <-chan answer
+	// messages, unless it is known already. The answer, which says where it is, and which message is where the asker
+	// is, may come before or after the announcement.
+	askCount(room string, known model.Bookmark) <-chan answer
 	insist(ctx context.Context, attempt func() error) error
 }
 
@@ -33,10 +33,14 @@ type lossySubscription struct {
 
 	// The reader's.
 	follow     follow
-	suspicious bool          // messages may have been lost
-	asking     <-chan answer // the count is being asked for; nil if it is not
-	check      time.Time     // when to ask for the count next, if nothing happens before
-	failures   int           // questions that failed in a row
+	suspicious bool           // messages may have been lost
+	asking     <-chan answer  // the count is being asked for; nil if it is not
+	asked      model.Bookmark // where the reader was when it asked
+	torn       bool           // as merge has it, until a question has been answered
+	reanswer   bool           // the one that is being asked will do
+	held       []liveItem     // what has come since
+	check      time.Time      // when to ask for the count next, if nothing happens before
+	failures   int            // questions that failed in a row
 }
 
 func newLossy(host lossyHost, room string) *lossySubscription {
@@ -77,7 +81,7 @@ func (s *lossySubscription) begin(ctx context.Context, from model.Cursor) error 
 	if err != nil {
 		return err
 	}
-	s.start = Start{Cursor: s.follow.at, Gap: agreeAtEnd(from, s.follow.at)}
+	s.start = Start{Cursor: s.follow.at, Gap: agreeAtEnd(from, s.follow.at), Anchor: s.follow.id}
 	for _, item := range rest {
 		s.follow.take(item)
 	}
@@ -86,32 +90,35 @@ func (s *lossySubscription) begin(ctx context.Context, from model.Cursor) error 
 }
 
 // count asks where the room's end is.
-func (s *lossySubscription) count(ctx context.Context) (model.Cursor, error) {
+func (s *lossySubscription) count(ctx context.Context) (end model.Bookmark, err error) {
 	select {
-	case a := <-s.host.askCount(s.room, model.Cursor{}):
-		if a.err != nil {
-			return model.Cursor{}, a.err
+	case a := <-s.host.askCount(s.room, model.Bookmark{}):
+		if a.err == nil {
+			end, _, a.err = decodeCount(a.fields)
 		}
-		return decodeCount(a.fields)
+		return end, a.err
 	case <-s.strategy:
-		return model.Cursor{}, ErrClosed
+		return end, ErrClosed
 	case <-ctx.Done():
-		return model.Cursor{}, ctx.Err()
+		return end, ctx.Err()
 	}
 }
 
 // await drops what comes live until the stream has come to an end that was announced, and gives what came
 // with it.
-func (s *lossySubscription) await(ctx context.Context, end model.Cursor) (rest []liveItem, err error) {
+func (s *lossySubscription) await(ctx context.Context, end model.Bookmark) (rest []liveItem, err error) {
 	for {
 		items, _ := s.inbox.take()
 		for i, item := range items {
-			if item.at.Epoch != end.Epoch || item.at.Seq < end.Seq {
+			if item.at.Epoch != end.Cursor.Epoch || item.at.Seq < end.Cursor.Seq {
 				continue
 			}
 			s.follow.at = item.at
 			if item.message != nil { // it is beyond the end, or the last before it
-				s.follow.at.Seq = max(end.Seq, item.at.Seq-1)
+				s.follow.at.Seq = max(end.Cursor.Seq, item.at.Seq-1)
+			}
+			if s.follow.at == end.Cursor {
+				s.follow.id = end.Anchor
 			}
 			return items[i:], nil
 		}
@@ -139,7 +146,8 @@ func (s *lossySubscription) Next(ctx context.Context) (Batch, error) {
 		}
 		if now := time.Now(); s.asking == nil && (s.suspicious && s.failures == 0 || !now.Before(s.check)) {
 			s.suspicious = false
-			s.asking = s.host.askCount(s.room, s.follow.at)
+			s.asked, s.reanswer = s.follow.bookmark(), s.torn
+			s.asking = s.host.askCount(s.room, s.asked)
 		}
 		var timer <-chan time.Time
 		if s.asking == nil {
@@ -162,25 +170,53 @@ func (s *lossySubscription) Next(ctx context.Context) (Batch, error) {
 
 // collect takes what came live. Whatever it was, the room was not silent.
 func (s *lossySubscription) collect() {
-	items, doubt := s.inbox.take()
-	for _, item := range items {
-		s.follow.take(item)
+	items, after, torn, doubt := s.inbox.takeTorn()
+	s.takeAll(items)
+	if torn {
+		s.torn, s.reanswer = true, false
 	}
+	s.takeAll(after)
 	s.suspicious = s.suspicious || doubt
-	if len(items) > 0 && s.failures == 0 {
+	if len(items)+len(after) > 0 && s.failures == 0 {
 		s.check = time.Now().Add(s.host.config().CheckEvery)
 	}
 }
 
-// answered takes that a question for the count was answered; the count itself comes live. It fails if
+// takeAll takes what came live, or holds it back as long as it may be of another log. What is more than the inbox
+// would hold is lost, and the next item will say so.
+func (s *lossySubscription) takeAll(items []liveItem) {
+	for _, item := range items {
+		switch {
+		case !s.torn:
+			s.follow.take(item)
+		case len(s.held) < s.inbox.limit:
+			s.held = append(s.held, item)
+		}
+	}
+}
+
+// answered takes that a question for the count was answered; the count itself comes live, but not which message is
+// where the reader was: if that is another than it had there, the room's log is another. It fails if
 // asking again would not help.
 func (s *lossySubscription) answered(a answer) error {
 	s.asking = nil
-	err := a.err
+	var end model.Bookmark
+	anchor, err := "", a.err
 	if err == nil {
-		_, err = decodeCount(a.fields)
+		end, anchor, err = decodeCount(a.fields)
 	}
 	if err == nil {
+		switch at := s.asked.Cursor; {
+		case at.Epoch == end.Cursor.Epoch && replaced(s.asked.Anchor, anchor):
+			s.follow.another(s.asked, anchor)
+		case s.follow.at == end.Cursor && s.follow.id == "":
+			s.follow.id = end.Anchor
+		}
+		if s.reanswer {
+			held := s.held
+			s.torn, s.reanswer, s.held = false, false, nil
+			s.takeAll(held)
+		}
 		s.failures = 0
 		s.check = time.Now().Add(s.host.config().CheckEvery)
 		return nil

@@ -16,6 +16,8 @@ type page struct {
 	// messages are some of the log, in order, from the position asked for (or from first, if that is
 	// later or the epoch asked for is another).
 	messages []model.Message
+	// anchor is the ID of the message where a reader at that position goes on, as agree has it, if it is kept.
+	anchor string
 }
 
 // agree gives the position from which a reader at from goes on in the log that p shows, and says why
@@ -40,20 +42,23 @@ func agree(from model.Cursor, p page) (model.Cursor, string) {
 // merge makes one stream of two sources: live messages, which may be lost, late, repeated or of
 // another epoch, and pages of the log, which are sure but a moment old when they come. It is pure.
 //
-// Invariant: what was appended to out leads from the first position to at, without a silent hole.
+// A page tells, too, which message is at the position that it was asked for: if that is another than the reader had
+// there, the log is another, and the reader is told so.
 type merge struct {
-	at  model.Cursor
-	out []Batch
-	// early are live messages beyond a hole, in order of Seq; at most limit of them.
+	progress
+	// early are live messages beyond a hole, or that have to wait, in order of Seq; at most limit of them.
 	early []model.Message
 	limit int
 
+	// torn: what comes live may have begun to be of another log. It waits until a page has shown that the message at the
+	// position is still the same. reread: the page that was asked for will show that.
+	torn, reread bool
 	// suspicious: something says that the log may have what this stream lacks.
 	suspicious bool
 	// more: the last page did not reach the log's end.
 	more bool
-	// asked is at, and askedEarly the greatest Seq of early, at the time of the last ask.
-	asked      model.Cursor
+	// asked is at with its id, and askedEarly the greatest Seq of early, at the time of the last ask.
+	asked      model.Bookmark
 	askedEarly uint64
 }
 
@@ -66,15 +71,22 @@ func (g *merge) suspect() { g.suspicious = true }
 // ask gives the position to read the log from. A page must follow before the next ask.
 func (g *merge) ask() model.Cursor {
 	g.suspicious, g.more = false, false
-	g.asked, g.askedEarly = g.at, 0
+	g.asked, g.reread, g.askedEarly = g.bookmark(), g.torn, 0
 	if n := len(g.early); n > 0 {
 		g.askedEarly = g.early[n-1].Seq
 	}
-	return g.at
+	return g.asked.Cursor
 }
 
 // failed says that no page will come of the last ask.
 func (g *merge) failed() { g.suspicious = true }
+
+// tear says that live messages may have been lost, and that those from now on may be of another log than those that
+// wait.
+func (g *merge) tear() {
+	g.suspicious, g.torn, g.reread = true, true, false
+	g.early = nil
+}
 
 // live takes a live message.
 func (g *merge) live(epoch string, m model.Message) {
@@ -82,7 +94,8 @@ func (g *merge) live(epoch string, m model.Message) {
 	case epoch != g.at.Epoch:
 		g.suspicious = true
 	case m.Seq <= g.at.Seq:
-	case m.Seq == g.at.Seq+1:
+		g.suspicious = g.suspicious || m.Seq == g.at.Seq && replaced(g.id, m.ID)
+	case m.Seq == g.at.Seq+1 && !g.torn:
 		g.deliver(m)
 		g.absorb()
 	default:
@@ -100,7 +113,18 @@ func (g *merge) live(epoch string, m model.Message) {
 
 // page takes the answer to the last ask.
 func (g *merge) page(p page) {
-	overtaken := p.epoch == g.at.Epoch && g.asked.Seq <= p.last && g.at.Seq > p.last
+	to, why := agree(g.asked.Cursor, p) // the position of the page's anchor
+	switch {
+	case why != "":
+	case replaced(g.asked.Anchor, p.anchor):
+		g.another(g.asked, p.anchor)
+		g.suspicious = g.suspicious || len(g.early) > 0
+		g.early = nil // some may be of the log that is no more
+	case to == g.at && g.id == "":
+		g.id = p.anchor
+	}
+	g.torn = g.torn && !g.reread
+	overtaken := p.epoch == g.at.Epoch && g.asked.Cursor.Seq <= p.last && g.at.Seq > p.last
 	if !overtaken { // by live messages that came while the page was on its way
 		g.settle(p)
 	}
@@ -115,24 +139,31 @@ func (g *merge) settle(p page) {
 		if to.Epoch != g.at.Epoch || to.Seq < g.at.Seq {
 			g.early = nil
 		}
-		g.skip(to, why)
+		anchor := ""
+		if is, _ := agree(g.asked.Cursor, p); is == to {
+			anchor = p.anchor
+		}
+		g.skip(to, anchor, why)
 	}
 	for _, m := range p.messages {
 		if m.Seq <= g.at.Seq {
 			continue
 		}
 		if m.Seq > g.at.Seq+1 {
-			g.skip(model.Cursor{Epoch: p.epoch, Seq: m.Seq - 1}, "missing in the log")
+			g.skip(model.Cursor{Epoch: p.epoch, Seq: m.Seq - 1}, "", "missing in the log")
 		}
 		g.deliver(m)
 	}
 	if len(p.messages) == 0 && g.at.Seq < p.last {
-		g.skip(model.Cursor{Epoch: p.epoch, Seq: p.last}, "missing in the log")
+		g.skip(model.Cursor{Epoch: p.epoch, Seq: p.last}, "", "missing in the log")
 	}
 }
 
 // absorb delivers the early messages that have become next.
 func (g *merge) absorb() {
+	if g.torn {
+		return
+	}
 	n := 0
 	for ; n < len(g.early) && g.early[n].Seq <= g.at.Seq+1; n++ {
 		if g.early[n].Seq == g.at.Seq+1 {
@@ -140,32 +171,4 @@ func (g *merge) absorb() {
 		}
 	}
 	g.early = slices.Delete(g.early, 0, n)
-}
-
-func (g *merge) deliver(m model.Message) {
-	g.at.Seq = m.Seq
-	if n := len(g.out); n > 0 && g.out[n-1].Gap == nil {
-		g.out[n-1].Messages = append(g.out[n-1].Messages, m)
-		g.out[n-1].Cursor = g.at
-		return
-	}
-	g.out = append(g.out, Batch{Messages: []model.Message{m}, Cursor: g.at})
-}
-
-func (g *merge) skip(to model.Cursor, why string) {
-	g.out = append(g.out, Batch{Gap: &Gap{From: g.at, To: to, Why: why}, Cursor: to})
-	g.at = to
-}
-
-// pop takes the next batch; false if there is none.
-func (g *merge) pop() (Batch, bool) { return popBatch(&g.out) }
-
-// popBatch takes the first of some batches; false if there is none.
-func popBatch(out *[]Batch) (Batch, bool) {
-	if len(*out) == 0 {
-		return Batch{}, false
-	}
-	b := (*out)[0]
-	*out = slices.Delete(*out, 0, 1)
-	return b, true
 }

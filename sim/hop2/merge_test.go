@@ -40,6 +40,9 @@ func (l *simLog) read(from model.Cursor, count int) page {
 			p.messages = append(p.messages, l.msgs[seq-1])
 		}
 	}
+	if to, _ := agree(from, p); to.Seq > 0 {
+		p.anchor = l.msgs[to.Seq-1].ID
+	}
 	return p
 }
 
@@ -82,7 +85,7 @@ func TestMergeModel(t *testing.T) {
 			log().publish()
 		}
 		start, _ := agree(model.Cursor{}, log().read(model.Cursor{}, 0))
-		g := merge{at: start, limit: rapid.IntRange(1, 6).Draw(t, "limit")}
+		g := merge{progress: progress{at: start}, limit: rapid.IntRange(1, 6).Draw(t, "limit")}
 		a := audit{at: start, got: map[string]bool{}}
 
 		type flying struct {
@@ -220,7 +223,7 @@ func TestMergeLogWentBack(t *testing.T) {
 	for range 5 {
 		l.publish()
 	}
-	g := merge{at: model.Cursor{Epoch: "e0", Seq: 5}, limit: 4}
+	g := merge{progress: progress{at: model.Cursor{Epoch: "e0", Seq: 5}}, limit: 4}
 	g.live("e0", model.Message{Seq: 9, ID: "of the future"})
 	require.True(t, g.wants())
 	l.msgs = l.msgs[:3]
@@ -245,7 +248,7 @@ func TestMergeLogWentBack(t *testing.T) {
 func TestMergeOvertakenPage(t *testing.T) {
 	l := newSimLog(0)
 	l.publish()
-	g := merge{at: model.Cursor{Epoch: "e0", Seq: 1}, limit: 4}
+	g := merge{progress: progress{at: model.Cursor{Epoch: "e0", Seq: 1}}, limit: 4}
 	p := l.read(g.ask(), 10)
 	g.live("e0", l.publish())
 	g.page(p)
@@ -264,7 +267,7 @@ func TestMergeDropsMeanwhile(t *testing.T) {
 	l := newSimLog(0)
 	l.publish()
 	second := l.publish()
-	g := merge{at: model.Cursor{Epoch: "e0"}, limit: 1}
+	g := merge{progress: progress{at: model.Cursor{Epoch: "e0"}}, limit: 1}
 	g.live("e0", second)
 	p := l.read(g.ask(), 1)
 	g.live("e0", l.publish())
@@ -279,7 +282,7 @@ func TestMergeForgetsTheOldEpoch(t *testing.T) {
 	for range 5 {
 		l.publish()
 	}
-	g := merge{at: model.Cursor{Epoch: "e0", Seq: 1}, limit: 4}
+	g := merge{progress: progress{at: model.Cursor{Epoch: "e0", Seq: 1}}, limit: 4}
 	g.live("e0", model.Message{Seq: 3, ID: "e0-3"})
 	g.page(l.read(g.ask(), 2))
 	a := audit{at: model.Cursor{Epoch: "e0", Seq: 1}, got: map[string]bool{}}

@@ -129,7 +129,7 @@ func (s *NATS) insist(ctx context.Context, attempt func() error) error {
 	return s.link.insist(ctx, attempt)
 }
 
-func (s *NATS) askCount(room string, _ model.Cursor) <-chan answer {
+func (s *NATS) askCount(room string, _ model.Bookmark) <-chan answer {
 	answered := make(chan answer, 1)
 	c := s.call(room, []byte{askForEnd})
 	c.answer = func(a natsAnswer) {
@@ -137,7 +137,7 @@ func (s *NATS) askCount(room string, _ model.Cursor) <-chan answer {
 		if err == nil {
 			at, err = decodeSequenced(a.data)
 		}
-		answered <- answer{[]string{at.Epoch, strconv.FormatUint(at.Seq, 10)}, err}
+		answered <- answer{[]string{at.Epoch, strconv.FormatUint(at.Seq, 10), ""}, err}
 	}
 	s.link.calls.put(c)
 	return answered

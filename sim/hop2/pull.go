@@ -128,7 +128,9 @@ func NewPull(cfg PullConfig) (*Pull, error) {
 	p.attempts = attempts{&p.cfg.Config, p.ctx.Done(), permanent}
 	p.log = roomLog[result]{
 		label: "pull", conf: &p.cfg.Config, done: p.ctx.Done(), every: cfg.Interval, steady: true,
-		read: func(room string, from, _ model.Cursor) <-chan result { return p.start(p.readOp(room, from)) }, decode: decodeResult,
+		read: func(room string, from model.Cursor, _ model.Bookmark) <-chan result {
+			return p.start(p.readOp(room, from))
+		}, decode: decodeResult,
 	}
 	p.tasks.Go(p.run)
 	return p, nil
@@ -181,7 +183,7 @@ func (p *Pull) readOp(room string, from model.Cursor) wire.Op {
 
 // pageOf is a page as merge takes it.
 func pageOf(room string, w *wire.Page) page {
-	pg := page{epoch: w.Epoch, first: w.First, last: w.Last}
+	pg := page{epoch: w.Epoch, first: w.First, last: w.Last, anchor: w.Anchor}
 	for i := range w.Records {
 		pg.messages = append(pg.messages, w.Records[i].Message(room))
 	}

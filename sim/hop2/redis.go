@@ -106,7 +106,7 @@ func newRedis(name string, streams bool, cfg Config) (*Redis, error) {
 	r.attempts = attempts{&r.cfg, r.ctx.Done(), permanent}
 	r.log = roomLog[answer]{
 		label: name, conf: &r.cfg, done: r.ctx.Done(), every: r.cfg.CheckEvery, decode: decodeAnswer,
-		read: func(room string, from, known model.Cursor) <-chan answer {
+		read: func(room string, from model.Cursor, known model.Bookmark) <-chan answer {
 			c := r.readCall(room, from, known)
 			r.calls.put(c)
 			return c.answer
@@ -181,7 +181,7 @@ func (r *Redis) reader(room string) (liveSubscription, func(context.Context, mod
 	return s, func(ctx context.Context, from model.Cursor) error {
 		return r.insist(ctx, func() error {
 			s.inbox.trust()
-			fields, err := r.do(ctx, r.readCall(room, from, model.Cursor{}))
+			fields, err := r.do(ctx, r.readCall(room, from, model.Bookmark{}))
 			if err != nil {
 				return err
 			}

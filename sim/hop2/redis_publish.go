@@ -24,7 +24,7 @@ for i, id in ipairs(ids) do
   end
 end
 if #fresh > 0 then
-  local seq = redis.call('HINCRBY', KEYS[1], 'seq', #fresh) - #fresh
+  local seq = tonumber(life[2])
   local places, new = {}, {}
   for _, i in ipairs(fresh) do
     seq = seq + 1
@@ -37,6 +37,7 @@ if #fresh > 0 then
     places[#places + 1] = ids[i]
     places[#places + 1] = place
   end
+  redis.call('HSET', KEYS[1], 'seq', places[#places], 'id', new[#new])
   redis.call('HSET', KEYS[3], unpack(places))
   local extra = redis.call('RPUSH', KEYS[4], unpack(new)) - tonumber(ARGV[3])
   while extra > 0 do
@@ -60,7 +61,7 @@ func (r *Redis) publishCall(room, id, record string) *call {
 	if r.streams {
 		keep = r.cfg.History
 	}
-	c := r.newCall(room, publishScript, model.Cursor{}, strconv.Itoa(keep), strconv.Itoa(r.cfg.Remember), r.channel(room))
+	c := r.newCall(room, publishScript, model.Bookmark{}, strconv.Itoa(keep), strconv.Itoa(r.cfg.Remember), r.channel(room))
 	c.each = []string{id, record}
 	return c
 }

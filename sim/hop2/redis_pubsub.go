@@ -8,7 +8,7 @@ func (r *Redis) label() string         { return r.name }
 func (r *Redis) config() *Config       { return &r.cfg }
 func (r *Redis) done() <-chan struct{} { return r.ctx.Done() }
 
-func (r *Redis) askCount(room string, known model.Cursor) <-chan answer {
+func (r *Redis) askCount(room string, known model.Bookmark) <-chan answer {
 	c := r.countCall(room, known)
 	r.calls.put(c)
 	return c.answer

@@ -20,9 +20,9 @@ type call struct {
 	keys    []string
 	epoch   string
 	args    []string
-	each    []string     // what a publication has of its own: publications to a room share a run
-	assumed model.Cursor // where the room's end is: if so, it is the answer, and the script does not run; zero if unknown
-	answer  chan answer  // has room for the one answer
+	each    []string       // what a publication has of its own: publications to a room share a run
+	assumed model.Bookmark // where the room's end is, and which message is there: if so, it is the answer, and the script does not run; zero if unknown
+	answer  chan answer    // has room for the one answer
 }
 
 type answer struct {
@@ -31,7 +31,10 @@ type answer struct {
 }
 
 // newCall makes a call of a script.
-func (r *Redis) newCall(room string, script *redis.Script, assumed model.Cursor, args ...string) *call {
+func (r *Redis) newCall(room string, script *redis.Script, assumed model.Bookmark, args ...string) *call {
+	if assumed.Cursor.Seq > 0 && assumed.Anchor == "" {
+		assumed = model.Bookmark{} // it could be another
+	}
 	return &call{
 		room: room, script: script, keys: r.keys(room), epoch: r.candidate(room), args: args, assumed: assumed,
 		answer: make(chan answer, 1),
@@ -46,7 +49,9 @@ func compareCalls(a, b *call) int {
 		strings.Compare(a.epoch, b.epoch),
 		slices.Compare(a.args, b.args),
 		slices.Compare(a.each, b.each),
-		strings.Compare(a.assumed.String(), b.assumed.String()),
+		strings.Compare(a.assumed.Cursor.Epoch, b.assumed.Cursor.Epoch),
+		cmp.Compare(a.assumed.Cursor.Seq, b.assumed.Cursor.Seq),
+		strings.Compare(a.assumed.Anchor, b.assumed.Anchor),
 	)
 }
 
@@ -72,7 +77,7 @@ func requestsFor(calls []*call) (requests []*request) {
 			q.calls = append(q.calls, c)
 			continue
 		}
-		q := &request{calls: []*call{c}, looks: !c.assumed.IsZero()}
+		q := &request{calls: []*call{c}, looks: !c.assumed.Cursor.IsZero()}
 		if c.each != nil {
 			publications[c.room] = q
 		}
@@ -85,7 +90,7 @@ func requestsFor(calls []*call) (requests []*request) {
 func (q *request) queue(ctx context.Context, pipe redis.Pipeliner) *redis.Cmd {
 	first := q.calls[0]
 	if q.looks {
-		return pipe.Do(ctx, "HMGET", first.keys[0], "epoch", "seq")
+		return pipe.Do(ctx, "HMGET", first.keys[0], "epoch", "seq", "id")
 	}
 	args := []any{first.epoch}
 	for _, a := range first.args {
@@ -101,7 +106,7 @@ func (q *request) queue(ctx context.Context, pipe redis.Pipeliner) *redis.Cmd {
 
 // known tells whether the room's end, which was looked for, is where the call assumes it to be.
 func (q *request) known() bool {
-	end, err := decodeCount(q.fields)
+	end, _, err := decodeCount(q.fields)
 	return err == nil && end == q.calls[0].assumed
 }
 

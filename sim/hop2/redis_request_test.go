@@ -88,7 +88,7 @@ func TestRequests(t *testing.T) {
 	r := &Redis{streams: true, cfg: Config{Namespace: "ns", History: 5, Remember: 9}}
 	var calls []*call
 	for i := range 2*maxTogether + 1 {
-		calls = append(calls, r.publishCall("a", fmt.Sprint(i), "x"), r.readCall(fmt.Sprint(i), model.Cursor{}, model.Cursor{}))
+		calls = append(calls, r.publishCall("a", fmt.Sprint(i), "x"), r.readCall(fmt.Sprint(i), model.Cursor{}, model.Bookmark{}))
 	}
 	other := r.publishCall("a", "other", "x")
 	other.args[2] = "another channel"

@@ -16,7 +16,7 @@ import (
 // A room's keys in Redis, in the order in which the scripts take them. All have the room as their
 // hash tag, so that a cluster keeps them together.
 //
-//	ns:{room}:life   hash: epoch, and seq of the newest message
+//	ns:{room}:life   hash: epoch, and seq and id of the newest message
 //	ns:{room}:log    stream: entry seq-0 has the message's record in field m
 //	ns:{room}:ids    hash: message ID → seq
 //	ns:{room}:order  list: the IDs, oldest first
@@ -38,23 +38,43 @@ func (r *Redis) roomOf(channel string) string {
 }
 
 // luaEpoch begins the room's epoch if it has none. What is left of a log whose epoch is gone (its key
-// was evicted, say) belongs to no epoch. ARGV[1] is the new epoch's name.
+// was evicted, say) belongs to no epoch. ARGV[1] is the new epoch's name. anchor gives the ID of the message at a
+// position, the last one known: ” if it is not kept.
 const luaEpoch = `
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local life = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'id')
+local epoch = life[1]
 if not epoch then
   epoch = ARGV[1]
+  life = {epoch, '0', ''}
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', '0')
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', '0', 'id', '')
+end
+local last = tonumber(life[2])
+local function anchor(at)
+  if at == last then return life[3] or '' end
+  if at < 1 or at > last then return '' end
+  return redis.call('LINDEX', KEYS[4], string.format('%.0f', at - last - 1)) or ''
 end
 `
 
 // luaRead gives a page of the log. ARGV: epoch, epoch of the position asked for, the seq after it, how
-// many entries at most (0 for none). It answers epoch, seq of the newest, entry ID of the oldest (” if
-// there is none), then entry ID and record of each.
+// many entries at most (0 for none). It answers epoch, seq of the newest, the ID of the message where a reader at
+// that position goes on, entry ID of the oldest (” if there is none), then entry ID and record of each.
 const luaRead = luaEpoch + `
-local page = {epoch, redis.call('HGET', KEYS[1], 'seq'), ''}
+local page = {epoch, life[2], '', ''}
 local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
-if oldest[1] then page[3] = oldest[1][1] end
+local before = last
+if oldest[1] then
+  page[4] = oldest[1][1]
+  before = tonumber(string.match(page[4], '^%d+')) - 1
+end
+if tonumber(ARGV[4]) == 0 then
+  page[3] = anchor(last)
+elseif ARGV[2] == epoch then
+  page[3] = anchor(math.max(before, math.min(last, (tonumber(ARGV[3]) or math.huge) - 1)))
+else
+  page[3] = anchor(before)
+end
 if tonumber(ARGV[4]) > 0 then
   local start = '-'
   if ARGV[2] == epoch then start = ARGV[3] .. '-0' end
@@ -66,11 +86,13 @@ end
 return page
 `
 
-// luaCount has the count announced. ARGV: epoch, channel. It answers epoch, seq.
+// luaCount has the count announced. ARGV: epoch, channel, the position that is asked from. It answers epoch, seq, the
+// ID of the message there, and that of the one at the position.
 const luaCount = luaEpoch + `
-local seq = redis.call('HGET', KEYS[1], 'seq')
-redis.call('PUBLISH', ARGV[2], epoch .. ':' .. seq)
-return {epoch, seq}
+redis.call('PUBLISH', ARGV[2], epoch .. ':' .. life[2])
+local at = ''
+if ARGV[3] == epoch then at = anchor(tonumber(ARGV[4]) or 0) end
+return {epoch, life[2], anchor(last), at}
 `
 
 var (
@@ -83,14 +105,15 @@ var (
 // pageSize is how many messages one read of a log gives at most.
 const pageSize = 128
 
-// countCall has a room's count announced, unless it is what is assumed.
-func (r *Redis) countCall(room string, assumed model.Cursor) *call {
-	return r.newCall(room, countScript, assumed, r.channel(room))
+// countCall has a room's count announced, unless it is what is assumed, by somebody who is there.
+func (r *Redis) countCall(room string, assumed model.Bookmark) *call {
+	at := assumed.Cursor
+	return r.newCall(room, countScript, assumed, r.channel(room), at.Epoch, strconv.FormatUint(at.Seq, 10))
 }
 
 // readCall reads what comes after a position; after the zero cursor there is nothing. If the log ends where it is
 // assumed to, the answer is no page but that end.
-func (r *Redis) readCall(room string, from, assumed model.Cursor) *call {
+func (r *Redis) readCall(room string, from model.Cursor, assumed model.Bookmark) *call {
 	count := pageSize
 	if from.IsZero() {
 		count = 0
@@ -156,39 +179,41 @@ func encodeLive(at model.Cursor, record string) string { return at.String() + " 
 
 var errReply = errors.New("unexpected reply of the broker")
 
-// decodeCount reads the answer to a count.
-func decodeCount(fields []string) (model.Cursor, error) {
-	if len(fields) != 2 {
-		return model.Cursor{}, fmt.Errorf("%w: %d fields for a count", errReply, len(fields))
+// decodeCount reads the answer to a count: a room's end, and the ID of the message where the asker is, "" if it is
+// not known. An asker who is at the end is told no more than that.
+func decodeCount(fields []string) (end model.Bookmark, anchor string, err error) {
+	if len(fields) != 3 && len(fields) != 4 {
+		return end, "", fmt.Errorf("%w: %d fields for a count", errReply, len(fields))
 	}
-	at, err := model.ParseCursor(fields[0] + ":" + fields[1])
-	if err != nil || at.Seq == math.MaxUint64 {
-		return model.Cursor{}, fmt.Errorf("%w: position %.80q", errReply, fields)
+	end.Cursor, err = model.ParseCursor(fields[0] + ":" + fields[1])
+	if err != nil || end.Cursor.Seq == math.MaxUint64 {
+		return end, "", fmt.Errorf("%w: position %.80q", errReply, fields)
 	}
-	return at, nil
+	end.Anchor = fields[2]
+	return end, fields[len(fields)-1], nil
 }
 
 // decodePage reads the answer to a read. An entry that is no message (another program wrote it) is left
 // out, and so becomes an announced gap.
 func decodePage(room string, fields []string) (page, error) {
-	if len(fields) == 2 {
-		end, err := decodeCount(fields) // nothing is new since the caller's position
-		return page{epoch: end.Epoch, first: end.Seq + 1, last: end.Seq}, err
+	if len(fields) == 3 {
+		end, anchor, err := decodeCount(fields) // nothing is new since the caller's position
+		return page{epoch: end.Cursor.Epoch, first: end.Cursor.Seq + 1, last: end.Cursor.Seq, anchor: anchor}, err
 	}
-	if len(fields) < 3 || len(fields)%2 == 0 {
+	if len(fields) < 4 || len(fields)%2 == 1 {
 		return page{}, fmt.Errorf("%w: %d fields for a page", errReply, len(fields))
 	}
 	newest, err := model.ParseCursor(fields[0] + ":" + fields[1])
 	if err != nil || newest.IsZero() || newest.Seq == math.MaxUint64 {
 		return page{}, fmt.Errorf("%w: position %.80q", errReply, fields[:2])
 	}
-	p := page{epoch: newest.Epoch, first: newest.Seq + 1, last: newest.Seq}
-	if fields[2] != "" {
-		if p.first, err = decodeEntryID(fields[2]); err != nil || p.first == 0 || p.first > p.last+1 {
-			return page{}, fmt.Errorf("%w: oldest entry %.40q of a log that ends at %d", errReply, fields[2], p.last)
+	p := page{epoch: newest.Epoch, first: newest.Seq + 1, last: newest.Seq, anchor: fields[2]}
+	if fields[3] != "" {
+		if p.first, err = decodeEntryID(fields[3]); err != nil || p.first == 0 || p.first > p.last+1 {
+			return page{}, fmt.Errorf("%w: oldest entry %.40q of a log that ends at %d", errReply, fields[3], p.last)
 		}
 	}
-	for i := 3; i < len(fields); i += 2 {
+	for i := 4; i < len(fields); i += 2 {
 		seq, err := decodeEntryID(fields[i])
 		if err != nil {
 			return page{}, err

@@ -18,9 +18,10 @@ import (
 //
 // In a synctest bubble a store must be made inside the bubble.
 type RedisStore struct {
-	redis  *miniredis.Miniredis
-	served atomic.Bool
-	lost   atomic.Bool // and is empty when it is next served
+	redis   *miniredis.Miniredis
+	scripts *scriptHost
+	served  atomic.Bool
+	lost    atomic.Bool // and is empty when it is next served
 	// outputLimit is how many bytes of replies and published messages wait for a client, at most,
 	// before the broker closes its connection. It is the soft limit of Redis's default for pub/sub
 	// clients, 8 MiB.
@@ -28,13 +29,18 @@ type RedisStore struct {
 }
 
 // NewRedisStore makes an empty store. Its keys expire by the clock, also while nobody serves it.
-func NewRedisStore() *RedisStore { return &RedisStore{redis: emptyRedis(), outputLimit: 8 << 20} }
+func NewRedisStore() *RedisStore {
+	s := &RedisStore{outputLimit: 8 << 20}
+	s.empty()
+	return s
+}
 
-func emptyRedis() *miniredis.Miniredis {
-	m := miniredis.NewMiniRedis()
-	m.ClockTTL(true)
-	m.Seed(1) // for commands that draw, such as SPOP; without, they use the process's global source
-	return m
+// empty gives the store new data, of which there is none.
+func (s *RedisStore) empty() {
+	s.redis = miniredis.NewMiniRedis()
+	s.redis.ClockTTL(true)
+	s.redis.Seed(1) // for commands that draw, such as SPOP; without, they use the process's global source
+	s.scripts = newScriptHost(s.redis)
 }
 
 // Lose empties the store, scripts and all; a broker that serves it now still has what it has. It reports whether
@@ -67,12 +73,13 @@ func ServeRedis(ctx context.Context, l net.Listener, store *RedisStore) error {
 	}
 	defer store.served.Store(false)
 	if store.lost.CompareAndSwap(true, false) {
-		store.redis = emptyRedis()
+		store.empty()
 	}
 	first, err := store.redis.Dial() // starts it, without a listener
 	if err != nil {
 		return errors.Join(fmt.Errorf("hop2: start Redis: %w", err), l.Close())
 	}
+	store.scripts.attach()
 	b := &redisBroker{store: store}
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // which ends accept; no one else has use for the error
 	defer stop()

@@ -30,11 +30,16 @@ type RelayConfig struct {
 	// Timeout is how long a request may wait for Upstream, and a stream for its reader to take anything. It
 	// should be less than the Timeout of those who ask. 0 means 1 s.
 	Timeout time.Duration
+	// Mutant is a deliberate bug: none, or OwnNumbers.
+	Mutant Mutant
 }
 
 func (c *RelayConfig) validate() error {
 	if c.Upstream == nil {
 		return fieldError("Upstream", nil, "a Strategy")
+	}
+	if c.Mutant != "" && c.Mutant != OwnNumbers {
+		return fieldError("Mutant", fmt.Sprintf("%.40q", string(c.Mutant)), fmt.Sprintf("none or %q", OwnNumbers))
 	}
 	return cmp.Or(
 		checkCount("History", &c.History, 1000), checkCount("Queue", &c.Queue, 4096),
@@ -193,7 +198,7 @@ func (r *Relay) read(ctx context.Context, op *wire.Read) (*wire.Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	rm, err := r.enter(op.Room)
+	rm, err := r.enter(op.Room, from)
 	if err != nil {
 		return nil, err
 	}
@@ -232,10 +237,13 @@ func (r *Relay) fetch(ctx context.Context, rm *relayRoom, from model.Cursor, lim
 	start := sub.Start()
 	p, at := rm.settle(from, start, limit)
 	if p == nil || at.Seq+1 >= p.First {
+		if p != nil && p.Anchor == "" && at.Seq+1 == p.First {
+			p.Anchor = start.Anchor
+		}
 		return p, nil
 	}
 	// What upstream keeps goes further back than what the room does.
-	p.First, p.Records = at.Seq+1, nil
+	p.First, p.Records, p.Anchor = at.Seq+1, nil, start.Anchor
 	for at.Seq < p.Last && len(p.Records) < limit {
 		b, err := sub.Next(ctx)
 		if err != nil {

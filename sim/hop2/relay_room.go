@@ -18,6 +18,7 @@ type relayRoom struct {
 	name  string
 	ctx   context.Context // ends when the room closes
 	stop  context.CancelFunc
+	own   bool // the mutant OwnNumbers has it
 
 	// The relay's lock guards these.
 	holds  int         // requests under way, and streams that the room's messages go to
@@ -27,13 +28,14 @@ type relayRoom struct {
 	mu          sync.Mutex // never held while waiting
 	epoch       string     // "" before the room has begun
 	first, last uint64
+	before      string // the ID of the message before first; "" if it is not known
 	msgs        []model.Message
 	followers   map[*relayStream]struct{}
 	changed     chan struct{} // closed, and replaced, at every change
 }
 
-// enter holds a room, which it opens if need be. leave must follow.
-func (r *Relay) enter(name string) (*relayRoom, error) {
+// enter holds a room, which it opens if need be, for a reader at a position. leave must follow.
+func (r *Relay) enter(name string, from model.Cursor) (*relayRoom, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ctx.Err() != nil {
@@ -43,6 +45,7 @@ func (r *Relay) enter(name string) (*relayRoom, error) {
 	if rm == nil {
 		rm = &relayRoom{relay: r, name: name, followers: map[*relayStream]struct{}{}, changed: make(chan struct{})}
 		rm.ctx, rm.stop = context.WithCancel(r.ctx)
+		rm.adopt(from)
 		r.rooms[name] = rm
 		r.tasks.Go(rm.serve)
 	}
@@ -112,15 +115,18 @@ func (rm *relayRoom) serve() {
 
 // feed subscribes where the room stands, and takes what comes until the subscription fails.
 func (rm *relayRoom) feed() error {
-	at := rm.position()
+	at, id := rm.bookmark()
+	if rm.own {
+		at = model.Cursor{}
+	}
 	up, err := rm.relay.cfg.Upstream.Subscribe(rm.ctx, rm.name, at)
 	if err != nil {
 		return err
 	}
 	defer up.Unsubscribe()
 	rm.relay.count(func(s *RelayStats) { s.Subscribed++ })
-	if start := up.Start(); start.Cursor != at {
-		rm.restart(start.Cursor)
+	if start := up.Start(); !rm.own && (start.Cursor != at || replaced(id, start.Anchor)) {
+		rm.restart(start.Cursor, start.Anchor)
 	}
 	for {
 		b, err := up.Next(rm.ctx)
@@ -128,10 +134,10 @@ func (rm *relayRoom) feed() error {
 			return err
 		}
 		if b.Gap != nil {
-			rm.restart(b.Gap.To)
+			rm.restart(b.Gap.To, b.Gap.Anchor)
 			continue
 		}
-		rm.append(b.Messages)
+		rm.append(rm.renumber(b.Messages))
 	}
 }
 
@@ -142,14 +148,34 @@ func (rm *relayRoom) position() model.Cursor {
 	return model.Cursor{Epoch: rm.epoch, Seq: rm.last}
 }
 
-func (rm *relayRoom) begun() bool { return !rm.position().IsZero() }
-
-// restart forgets what is kept: the room goes on at another position. Readers find out by the numbers of what
-// comes next, or when they look.
-func (rm *relayRoom) restart(at model.Cursor) {
+// bookmark is where the room stands, and the ID of the message there, if it is known.
+func (rm *relayRoom) bookmark() (model.Cursor, string) {
 	rm.mu.Lock()
 	defer rm.mu.Unlock()
-	rm.epoch, rm.first, rm.last, rm.msgs = at.Epoch, at.Seq+1, at.Seq, nil
+	return model.Cursor{Epoch: rm.epoch, Seq: rm.last}, rm.anchor(rm.last)
+}
+
+// anchor gives the ID of the message at a position from the one before first to the last, if it is known. The lock is
+// held.
+func (rm *relayRoom) anchor(at uint64) string {
+	if len(rm.msgs) == 0 || at < rm.first {
+		return rm.before
+	}
+	return rm.msgs[at-rm.first].ID
+}
+
+func (rm *relayRoom) begun() bool { return !rm.position().IsZero() }
+
+// restart forgets what is kept: the room goes on after another message, or after what has come to be at the same
+// position. Readers are told to look, as they would not find out by the numbers of what comes next.
+func (rm *relayRoom) restart(at model.Cursor, id string) {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	begun := rm.epoch != ""
+	rm.epoch, rm.first, rm.last, rm.before, rm.msgs = at.Epoch, at.Seq+1, at.Seq, id, nil
+	if begun {
+		rm.send(newLookLine(rm.name, rm.epoch))
+	}
 	rm.wake()
 }
 
@@ -159,17 +185,22 @@ func (rm *relayRoom) append(msgs []model.Message) {
 	defer rm.mu.Unlock()
 	rm.msgs = append(rm.msgs, msgs...)
 	if drop := len(rm.msgs) - rm.relay.cfg.History; drop > 0 {
+		rm.before = rm.msgs[drop-1].ID
 		rm.msgs = rm.msgs[drop:] // when the array is full, append copies what is kept to a new one
 	}
 	rm.last = msgs[len(msgs)-1].Seq
 	rm.first = rm.last + 1 - uint64(len(rm.msgs))
 	for i := range msgs {
-		line := newRelayLine(rm.name, rm.epoch, &msgs[i])
-		for st := range rm.followers { // in any order: each has a queue of its own
-			st.put(line)
-		}
+		rm.send(newRelayLine(rm.name, rm.epoch, &msgs[i]))
 	}
 	rm.wake()
+}
+
+// send sends a line to those who follow the room. The lock is held.
+func (rm *relayRoom) send(line *relayLine) {
+	for st := range rm.followers { // in any order: each has a queue of its own
+		st.put(line)
+	}
 }
 
 // wake wakes those who wait for a change. The lock is held.
@@ -209,12 +240,14 @@ func (rm *relayRoom) settle(from model.Cursor, start Start, limit int) (*wire.Pa
 func (rm *relayRoom) page(from model.Cursor, limit int) *wire.Page {
 	p := &wire.Page{Epoch: rm.epoch, First: rm.first, Last: rm.last}
 	if from.IsZero() {
+		p.Anchor = rm.anchor(rm.last)
 		return p
 	}
 	next := rm.first
 	if from.Epoch == rm.epoch && from.Seq >= rm.first {
 		next = min(from.Seq, rm.last) + 1
 	}
+	p.Anchor = rm.anchor(next - 1)
 	msgs := rm.msgs[next-rm.first:]
 	for i := range msgs[:min(len(msgs), limit)] {
 		p.Records = append(p.Records, recordOf(&msgs[i]))

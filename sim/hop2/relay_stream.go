@@ -32,7 +32,13 @@ type relayLine struct {
 }
 
 func newRelayLine(room, epoch string, m *model.Message) *relayLine {
-	return &relayLine{room, m.Seq, wire.Line(room, epoch, recordOf(m))}
+	record := recordOf(m)
+	return &relayLine{room, m.Seq, wire.Delivery{Room: room, Epoch: epoch, Record: &record}.Line()}
+}
+
+// newLookLine has readers look at the room.
+func newLookLine(room, epoch string) *relayLine {
+	return &relayLine{room: room, text: wire.Delivery{Room: room, Epoch: epoch}.Line()}
 }
 
 // compareLines is the canonical order of lines that come at one instant.

@@ -165,3 +165,24 @@ func (r *Ring) awaitLive(ctx context.Context, room string) error {
 	}
 	return err
 }
+
+// Await waits until a room belongs to this edge, and the source sends its messages here. It fails when ctx or the
+// strategy ends.
+func (r *Ring) Await(ctx context.Context, room string) error {
+	for {
+		r.mu.Lock()
+		changed := r.changed // from before the answer, so that no change after it is missed
+		r.mu.Unlock()
+		err := r.awaitLive(ctx, room)
+		if _, moved := errors.AsType[*MovedError](err); !moved {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-r.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -46,7 +46,9 @@ func (l *streamed) begin(label string, cfg Config, path string) (err error) {
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.rooms = roomLog[result]{
 		label: label, conf: &l.conf, done: l.ctx.Done(), every: l.conf.CheckEvery + checkApart,
-		read: func(room string, from, _ model.Cursor) <-chan result { return l.log.start(l.readOp(room, from)) }, decode: decodeResult,
+		read: func(room string, from model.Cursor, _ model.Bookmark) <-chan result {
+			return l.log.start(l.readOp(room, from))
+		}, decode: decodeResult,
 	}
 	return err
 }
@@ -235,11 +237,19 @@ func (l *streamed) connected() {
 func (l *streamed) deliver(d *wire.Delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.delivered++
+	if d.Record != nil {
+		l.delivered++
+	}
 	subs := l.subs[d.Room]
 	if len(subs) == 0 {
 		l.strays++
 		l.unwanted(d.Room)
+	}
+	if d.Record == nil {
+		for _, s := range subs {
+			s.inbox.suspect()
+		}
+		return
 	}
 	m := d.Record.Message(d.Room)
 	for _, s := range subs {

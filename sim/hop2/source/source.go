@@ -195,7 +195,9 @@ func (s *Source) deliver(a *wire.Append, cursor string) error {
 	if err != nil {
 		return err
 	}
-	line := wire.Line(a.Room, at.Epoch, wire.Record{Seq: at.Seq, ID: a.ID, Publisher: a.Publisher, Body: a.Body})
+	line := wire.Delivery{
+		Room: a.Room, Epoch: at.Epoch, Record: &wire.Record{Seq: at.Seq, ID: a.ID, Publisher: a.Publisher, Body: a.Body},
+	}.Line()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Appended++

@@ -12,7 +12,7 @@ import (
 
 // statements are those that operations need.
 type statements struct {
-	end, known, grow, insert, remember, trim, forget, oldest, page *sqlite3.Stmt
+	end, known, grow, insert, remember, trim, forget, oldest, page, anchor *sqlite3.Stmt
 
 	all []*sqlite3.Stmt
 }
@@ -30,6 +30,7 @@ func (st *statements) prepare(c *sqlite3.Conn) error {
 		{&st.trim, `DELETE FROM messages WHERE room = ? AND seq <= ?`},
 		{&st.forget, `DELETE FROM ids WHERE room = ? AND seq <= ?`},
 		{&st.oldest, `SELECT min(seq) FROM messages WHERE room = ?`},
+		{&st.anchor, `SELECT id FROM ids WHERE room = ? AND seq = ?`},
 		{&st.page, `SELECT seq, id, publisher, body FROM messages WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?`},
 	} {
 		stmt, _, err := c.Prepare(s.sql)
@@ -126,8 +127,15 @@ func (s *Store) read(r *wire.Read) (*wire.Page, error) {
 	if first == 0 {
 		p.First = p.Last + 1
 	}
-	if from.IsZero() {
-		return p, nil
+	at := p.First - 1
+	switch {
+	case from.IsZero():
+		at = p.Last
+	case from.Epoch == p.Epoch:
+		at = max(at, min(from.Seq, p.Last))
+	}
+	if p.Anchor, err = s.anchor(r.Room, at); err != nil || from.IsZero() {
+		return p, err
 	}
 	after := int64(0)
 	if from.Epoch == p.Epoch {
@@ -136,6 +144,18 @@ func (s *Store) read(r *wire.Read) (*wire.Page, error) {
 	p.Records, err = s.page(r.Room, after, r.Limit)
 	s.stats.Records += len(p.Records)
 	return p, err
+}
+
+// anchor gives the ID of the message at a position; "" if it is not remembered.
+func (s *Store) anchor(room string, at uint64) (id string, err error) {
+	st := s.stmts.anchor
+	if err := bind(st, room, int64(at)); err != nil {
+		return "", err
+	}
+	if st.Step() {
+		id = st.ColumnText(0)
+	}
+	return id, errors.Join(st.Err(), st.Reset())
 }
 
 func (s *Store) page(room string, after int64, limit int) (records []wire.Record, err error) {

@@ -83,6 +83,10 @@ type Page struct {
 	// First is the Seq of the oldest message kept, Last of the newest; an empty log has First = Last+1.
 	First uint64 `json:"first"`
 	Last  uint64 `json:"last"`
+	// Anchor is the ID of the message at the position asked for, as far as the log has one: of the message before First
+	// if it does not have that any more or is of another epoch, and of the last one if there is none there yet, or
+	// none was asked for. "" if it is not known any more.
+	Anchor string `json:"anchor,omitempty"`
 	// Records are in order of Seq. They begin after the position asked for, or, if the log does not have
 	// that any more or it is of another epoch, at First.
 	Records []Record `json:"records,omitempty"`
@@ -207,6 +211,9 @@ func (p *Page) check(asked *Read) error {
 	if p.First == 0 || p.First > p.Last+1 {
 		return fmt.Errorf("page: the oldest message is %d of a log that ends at %d", p.First, p.Last)
 	}
+	if err := model.CheckAnchor(p.Anchor); err != nil {
+		return fmt.Errorf("page: %w", err)
+	}
 	last := uint64(0)
 	for i := range p.Records {
 		r := &p.Records[i]
@@ -237,8 +244,9 @@ func decode(b []byte, v any) error {
 // MaxLine is the greatest length of a line of a source's stream, in bytes.
 const MaxLine = 2 << 20
 
-// Delivery is a line of the stream on which a source delivers to an edge: a message that was appended, or,
-// without a Room, a sign of life.
+// Delivery is a line of the stream on which a source delivers to an edge: a message that was appended; without a
+// Record, the word that the log goes on from elsewhere, so that who reads it must look; or, without a Room, a sign of
+// life.
 type Delivery struct {
 	Room   string  `json:"room,omitempty"`
 	Epoch  string  `json:"epoch,omitempty"`
@@ -248,9 +256,9 @@ type Delivery struct {
 // SignOfLife is a line without a message.
 const SignOfLife = "{}\n"
 
-// Line makes a message of a room, in an epoch, a line.
-func Line(room, epoch string, r Record) []byte {
-	b, err := json.Marshal(Delivery{Room: room, Epoch: epoch, Record: &r})
+// Line makes a delivery a line.
+func (d Delivery) Line() []byte {
+	b, err := json.Marshal(d)
 	if err != nil {
 		panic(fmt.Sprintf("wire: a delivery of strings and bytes does not marshal: %v", err))
 	}
@@ -266,11 +274,21 @@ func DecodeDelivery(b []byte) (*Delivery, error) {
 	if d.Room == "" {
 		return d, nil
 	}
-	if d.Record == nil || d.Record.Seq == 0 || d.Epoch == "" {
-		return nil, fmt.Errorf("delivery to room %.80q: no message, or no position", d.Room)
+	at := model.Cursor{Epoch: d.Epoch}
+	if d.Record != nil {
+		at.Seq = d.Record.Seq
 	}
-	if _, err := model.ParseCursor(model.Cursor{Epoch: d.Epoch, Seq: d.Record.Seq}.String()); err != nil {
+	if d.Epoch == "" || d.Record != nil && at.Seq == 0 {
+		return nil, fmt.Errorf("delivery to room %.80q: no position", d.Room)
+	}
+	if _, err := model.ParseCursor(at.String()); err != nil {
 		return nil, fmt.Errorf("delivery: %w", err)
+	}
+	if d.Record == nil {
+		if err := model.CheckRoom(d.Room); err != nil {
+			return nil, fmt.Errorf("delivery: %w", err)
+		}
+		return d, nil
 	}
 	if err := model.CheckMessage(d.Record.Message(d.Room)); err != nil {
 		return nil, fmt.Errorf("delivery: %w", err)
