@@ -47,8 +47,13 @@
 // A relay answers the operations of one request together: while one of them waits for what the relay must ask
 // upstream for, up to [RelayConfig].Timeout, the others of its batch wait, too.
 //
-// A broker that loses the end of a room's log and keeps its epoch, as an asynchronous replica does
-// when it takes over, is noticed (and announced as a gap) only if a reader was ahead of it. IDs are
+// A broker that loses the end of a room's log and keeps its epoch, as an asynchronous replica does when it takes
+// over, or one that had not synced, is noticed by a reader that was ahead of it or, once other messages have filled
+// the positions again, that had another message at its own; either is announced as a gap. That shows a reader whose
+// log is another, but for one whose own message happens to have come to the same position again. It takes that the
+// broker remembers which message was there: redis, pull and ring do for [Config].Remember messages, kafka as long, and
+// jetstream as long as it keeps the message (a reader of which that one was trimmed is told of a gap). To nats, and
+// to jetstream in memory, it cannot happen: their restart begins another epoch. IDs are
 // remembered per room up to [Config].Remember, or by jetstream for [Config].RememberFor, and not across the
 // loss of the broker's data. Subscribing to a room creates its epoch: a broker keeps a small key, stream or
 // topic for every room ever asked for, and kafka a replica of the room's end in each strategy.

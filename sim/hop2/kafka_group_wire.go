@@ -129,6 +129,9 @@ func decodeCommitted(resp kmsg.Response) (model.Bookmark, error) {
 	if err != nil {
 		return model.Bookmark{}, fmt.Errorf("%w: %w", errReply, err)
 	}
+	if at.Cursor.IsZero() || int64(min(at.Cursor.Seq, math.MaxInt64)) != p.Offset {
+		return model.Bookmark{}, fmt.Errorf("%w: offset %d was committed for the position %.80q", errReply, p.Offset, *p.Metadata)
+	}
 	return at, nil
 }
 

@@ -15,6 +15,6 @@
 // # Limitations
 //
 // One batch is done at a time. A disk that lies about syncs ([disk.Disk.IgnoreSync]) can lose the end of a
-// log, which keeps its epoch: a reader that was ahead of what is left is told, unless the log has grown past
-// it again by then.
+// log, which keeps its epoch: a reader that was ahead of what is left, or had
+// another message than has come to its position since, is told of a gap.
 package store

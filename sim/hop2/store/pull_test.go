@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -286,6 +287,41 @@ func TestPullLyingDisk(t *testing.T) {
 		_, gaps := collect(t, sub, lost, model.Cursor{Epoch: lost.Epoch, Seq: 5})
 		require.Len(t, gaps, 1)
 		require.Contains(t, gaps[0].Why, "from the future: the log ends at 5")
+	})
+}
+
+// The same, and other messages have come to the reader's position before it reads again: it is told, and gets what
+// comes after that.
+func TestPullRefill(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		cfg := store.Config{Disk: disk.New()}
+		_, crash := n.serveStore(t, cfg)
+		var away atomic.Bool
+		publisher := n.pull(t, nil)
+		reader := n.pull(t, func(c *hop2.PullConfig) {
+			dial := c.Dial
+			c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if away.Load() {
+					return nil, syscall.ECONNREFUSED
+				}
+				return dial(ctx, network, addr)
+			}
+		})
+		sub := subscribe(t, reader, "r", model.Cursor{})
+		publish(t, publisher, "r", 1, 8)
+		cfg.Disk.IgnoreSync()
+		at := publish(t, publisher, "r", 9, 10)
+		collect(t, sub, sub.Start().Cursor, at)
+		away.Store(true)
+		crash()
+		n.serveStore(t, cfg)
+		end := publish(t, publisher, "r", 109, 111)
+		require.Equal(t, model.Cursor{Epoch: at.Epoch, Seq: 11}, end)
+		away.Store(false)
+		seqs, gaps := collect(t, sub, at, end)
+		require.Equal(t, []uint64{11}, seqs)
+		require.Len(t, gaps, 1)
+		require.Contains(t, gaps[0].Why, `another log: message 10 is "m110", and was "m10"`)
 	})
 }
 

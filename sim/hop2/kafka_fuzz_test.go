@@ -1,0 +1,235 @@
+package hop2
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/twohop/twohop/model"
+)
+
+// encoded is a reply as it comes from a broker, for the seeds.
+func encoded(version int16, resp kmsg.Response, fill func()) []byte {
+	fill()
+	resp.SetVersion(version)
+	return resp.AppendTo(nil)
+}
+
+// decoded reads a reply as franz-go does, in the highest version that is asked for; nil if it is none.
+func decoded(version int16, resp kmsg.Response, b []byte) kmsg.Response {
+	resp.SetVersion(version)
+	if resp.ReadFrom(b) != nil {
+		return nil
+	}
+	return resp
+}
+
+// requireReason fails unless an error is a broker's, or says that an answer makes no sense.
+func requireReason(t *testing.T, err error) {
+	t.Helper()
+	require.True(t, errors.Is(err, errReply) || errors.As(err, new(*kerr.Error)), "%v", err)
+}
+
+// Whatever a group's coordinator answers to a heartbeat: no panic, and who is told to have a room is told which.
+func FuzzKafkaHeartbeat(f *testing.F) {
+	r := kmsg.NewPtrConsumerGroupHeartbeatResponse()
+	f.Add(encoded(0, r, func() { r.MemberEpoch, r.HeartbeatIntervalMillis = 3, 500 }))
+	f.Add(encoded(0, r, func() { r.ErrorCode = kerr.FencedMemberEpoch.Code }))
+	f.Add(encoded(0, r, func() {
+		a := kmsg.NewConsumerGroupHeartbeatResponseAssignment()
+		p := kmsg.NewConsumerGroupHeartbeatResponseAssignmentTopic()
+		p.TopicID, p.Partitions = [16]byte{1}, []int32{0}
+		a.Topics = []kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic{p, p}
+		r.ErrorCode, r.Assignment = 0, &a
+	}))
+	f.Add(encoded(0, r, func() { r.Assignment.Topics = r.Assignment.Topics[:1] }))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		resp := decoded(0, kmsg.NewPtrConsumerGroupHeartbeatResponse(), b)
+		if resp == nil {
+			return
+		}
+		h, err := decodeHeartbeat(resp)
+		if err != nil {
+			requireReason(t, err)
+			return
+		}
+		require.True(t, h.known || !h.has)
+		require.LessOrEqual(t, h.interval, math.MaxInt32*time.Millisecond)
+	})
+}
+
+// Whatever it answers to a commit.
+func FuzzKafkaCommit(f *testing.F) {
+	p := kmsg.NewOffsetCommitResponseTopicPartition()
+	topic := kmsg.NewOffsetCommitResponseTopic()
+	topic.Topic, topic.Partitions = "ns.r", []kmsg.OffsetCommitResponseTopicPartition{p}
+	r := kmsg.NewPtrOffsetCommitResponse()
+	f.Add(encoded(9, r, func() { r.Topics = []kmsg.OffsetCommitResponseTopic{topic} }))
+	f.Add(encoded(9, r, func() { r.Topics[0].Partitions[0].ErrorCode = kerr.StaleMemberEpoch.Code }))
+	f.Add(encoded(9, r, func() { r.Topics = nil }))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if resp := decoded(9, kmsg.NewPtrOffsetCommitResponse(), b); resp != nil {
+			if err := decodeCommit(resp); err != nil {
+				requireReason(t, err)
+			}
+		}
+	})
+}
+
+// Whatever it answers to the question for a group's position: what is accepted is one that could have been kept.
+func FuzzKafkaCommitted(f *testing.F) {
+	r := kmsg.NewPtrOffsetFetchResponse()
+	fill := func(offset int64, text *string) func() {
+		return func() {
+			p := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+			p.Offset, p.Metadata = offset, text
+			topic := kmsg.NewOffsetFetchResponseGroupTopic()
+			topic.Topic, topic.Partitions = "ns.r", []kmsg.OffsetFetchResponseGroupTopicPartition{p}
+			g := kmsg.NewOffsetFetchResponseGroup()
+			g.Group, g.Topics = "g", []kmsg.OffsetFetchResponseGroupTopic{topic}
+			r.Groups = []kmsg.OffsetFetchResponseGroup{g}
+		}
+	}
+	f.Add(encoded(9, r, fill(7, kmsg.StringPtr("e1:7/m%207"))))
+	f.Add(encoded(9, r, fill(0, kmsg.StringPtr("e1:0"))))
+	f.Add(encoded(9, r, fill(7, kmsg.StringPtr("e1:8/m8"))))
+	f.Add(encoded(9, r, fill(0, kmsg.StringPtr(""))))
+	f.Add(encoded(9, r, fill(7, nil)))
+	f.Add(encoded(9, r, fill(-1, nil)))
+	f.Add(encoded(9, r, func() { r.Groups[0].Topics = nil }))
+	f.Add(encoded(9, r, func() { r.Groups = nil }))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		resp := decoded(9, kmsg.NewPtrOffsetFetchResponse(), b)
+		if resp == nil {
+			return
+		}
+		at, err := decodeCommitted(resp)
+		if err != nil {
+			requireReason(t, err)
+			return
+		}
+		again, err := model.ParseBookmark(at.String())
+		require.NoError(t, err)
+		require.Equal(t, at, again)
+		if offset := resp.(*kmsg.OffsetFetchResponse).Groups[0].Topics[0].Partitions[0].Offset; offset >= 0 {
+			require.False(t, at.Cursor.IsZero(), "there is a position")
+			require.Equal(t, uint64(offset), min(at.Cursor.Seq, math.MaxInt64), "the offset is the position's number")
+		}
+	})
+}
+
+// Whatever a broker answers to the question for a group's coordinator.
+func FuzzKafkaCoordinator(f *testing.F) {
+	c := kmsg.NewFindCoordinatorResponseCoordinator()
+	c.Key, c.NodeID, c.Host, c.Port = "g", 2, "kafka-3", 9092
+	r := kmsg.NewPtrFindCoordinatorResponse()
+	f.Add(encoded(4, r, func() { r.Coordinators = []kmsg.FindCoordinatorResponseCoordinator{c} }))
+	f.Add(encoded(4, r, func() { r.Coordinators[0].NodeID = -1 }))
+	f.Add(encoded(4, r, func() { r.Coordinators[0].ErrorCode = kerr.CoordinatorLoadInProgress.Code }))
+	f.Add(encoded(4, r, func() { r.Coordinators = nil }))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		resp := decoded(4, kmsg.NewPtrFindCoordinatorResponse(), b)
+		if resp == nil {
+			return
+		}
+		node, err := decodeCoordinator(resp)
+		if err != nil {
+			requireReason(t, err)
+			return
+		}
+		require.GreaterOrEqual(t, node, 0)
+	})
+}
+
+// Whatever a broker answers to what is appended, and to the question for an offset.
+func FuzzKafkaOffsets(f *testing.F) {
+	p := kmsg.NewProduceResponseTopicPartition()
+	p.BaseOffset = 7
+	topic := kmsg.NewProduceResponseTopic()
+	topic.Topic, topic.Partitions = "ns.r", []kmsg.ProduceResponseTopicPartition{p}
+	r := kmsg.NewPtrProduceResponse()
+	f.Add(encoded(9, r, func() { r.Topics = []kmsg.ProduceResponseTopic{topic} }))
+	f.Add(encoded(9, r, func() { r.Topics[0].Partitions[0].BaseOffset = math.MaxInt64 }))
+	f.Add(encoded(9, r, func() { r.Topics[0].Partitions[0].ErrorCode = kerr.NotLeaderForPartition.Code }))
+	lp := kmsg.NewListOffsetsResponseTopicPartition()
+	lp.Offset = 9
+	lt := kmsg.NewListOffsetsResponseTopic()
+	lt.Topic, lt.Partitions = "ns.r", []kmsg.ListOffsetsResponseTopicPartition{lp}
+	l := kmsg.NewPtrListOffsetsResponse()
+	f.Add(encoded(7, l, func() { l.Topics = []kmsg.ListOffsetsResponseTopic{lt} }))
+	f.Add(encoded(7, l, func() { l.Topics[0].Partitions[0].Offset = -1 }))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if resp := decoded(9, kmsg.NewPtrProduceResponse(), b); resp != nil {
+			at, err := produced(resp)
+			if err != nil {
+				requireReason(t, err)
+			}
+			require.Less(t, at, int64(math.MaxInt64), "there is an offset after it")
+			require.GreaterOrEqual(t, at, int64(0))
+		}
+		if resp := decoded(7, kmsg.NewPtrListOffsetsResponse(), b); resp != nil {
+			at, err := listed(resp)
+			if err != nil {
+				requireReason(t, err)
+			}
+			require.GreaterOrEqual(t, at, int64(0))
+		}
+	})
+}
+
+// Whatever a broker answers to a read: what is accepted is of the topics that were asked for, in their order, and a
+// log takes all of it.
+func FuzzKafkaFetch(f *testing.F) {
+	places := []place{{"ns.a", 3}, {"ns.b", 0}}
+	fill := func(r *kmsg.FetchResponse, topic string, records []byte) func() {
+		return func() {
+			p := kmsg.NewFetchResponseTopicPartition()
+			p.HighWatermark, p.RecordBatches = 5, records
+			ft := kmsg.NewFetchResponseTopic()
+			ft.Topic, ft.Partitions = topic, []kmsg.FetchResponseTopicPartition{p}
+			r.Topics = append(r.Topics, ft)
+		}
+	}
+	batch := recordBatch([][]byte{
+		(&kafkaEntry{Epoch: "e"}).encode(), (&kafkaEntry{Epoch: "e", Horizon: 1, record: record{ID: "m1"}}).encode(), []byte("no entry"),
+	}, time.UnixMilli(1))
+	r := kmsg.NewPtrFetchResponse()
+	f.Add(encoded(12, r, fill(r, "ns.b", batch)))
+	f.Add(encoded(12, r, fill(r, "ns.a", batch[:len(batch)-3])))
+	f.Add(encoded(12, r, func() { r.Topics[0].Partitions[0].ErrorCode = kerr.OffsetOutOfRange.Code }))
+	f.Add(encoded(12, r, fill(r, "ns.c", nil)))
+	f.Add(encoded(12, r, func() { r.ErrorCode = kerr.UnknownServerError.Code }))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		resp := decoded(12, kmsg.NewPtrFetchResponse(), b)
+		if resp == nil {
+			return
+		}
+		got, err := decodeFetch(resp, places)
+		if err != nil {
+			requireReason(t, err)
+			return
+		}
+		require.LessOrEqual(t, len(got), len(places))
+		next := 0
+		for _, one := range got {
+			for next < len(places) && places[next].topic != one.topic {
+				next++
+			}
+			require.Less(t, next, len(places), "topics out of order: %v", got)
+			from := places[next].offset
+			log := newKafkaLog(4, 4)
+			log.restart(from)
+			for _, r := range one.records {
+				require.GreaterOrEqual(t, r.Offset, from)
+				log.take("r", r.Offset, r.Value)
+			}
+			require.LessOrEqual(t, len(log.messages), 4)
+			next++
+		}
+	})
+}
