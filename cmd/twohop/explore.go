@@ -64,6 +64,8 @@ type failure struct {
 	// What is the property that it violates, or "crashed", "flaky" or "unknown".
 	What   string `json:"what"`
 	Detail string `json:"detail"`
+	// Command is the command line that makes the run, without the program's name.
+	Command string `json:"command,omitempty"`
 
 	capsule *scenarios.Capsule
 	banner  string
@@ -197,7 +199,7 @@ func (e *exploration) count(capsule *scenarios.Capsule, out *outcome) bool {
 		e.VirtualS += out.Report.VirtualS
 		capsule.Judge(out.Report)
 	}
-	f := failure{Seed: capsule.Seed, What: capsule.Property, Detail: capsule.Detail, capsule: capsule}
+	f := failure{Seed: capsule.Seed, What: capsule.Property, Detail: capsule.Detail, Command: capsule.Command(), capsule: capsule}
 	if out.Report != nil {
 		f.hash = out.Report.TraceHash
 	}

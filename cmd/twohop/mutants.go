@@ -36,8 +36,9 @@ func mutantsCommand() *cobra.Command {
 		Long: "mutants runs each bug of the catalogue, seed after seed, until the property that must catch it does,\n" +
 			"reduces the run to what that takes, and then runs the same settings without any bug, in which every\n" +
 			"property must hold for all the seeds.\n\n" +
-			"All of it takes about an hour on two processors: a third of that to catch the bugs and reduce their\n" +
-			"runs, the rest for a thousand seeds without any. Ctrl-C ends it, and prints what there is by then.",
+			"All of it takes about an hour on two processors: some ten minutes to catch the bugs and reduce their\n" +
+			"runs, the rest for a thousand seeds without any. Ctrl-C ends it, and prints what there is by then.\n" +
+			"\"twohop list NAME\" lists a scenario's bugs.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -282,7 +283,7 @@ func (k *control) count(c *scenarios.Capsule, out *outcome) {
 		k.Ok++
 		return
 	}
-	f := failure{Seed: c.Seed, What: "crashed", Detail: out.Lost, capsule: c}
+	f := failure{Seed: c.Seed, What: "crashed", Detail: out.Lost, Command: c.Command(), capsule: c}
 	if out.Report != nil {
 		if vacuous(out.Report) {
 			k.Vacuous++

@@ -99,7 +99,7 @@ func (t *trial) printControls(out io.Writer, quiet bool) error {
 				fmt.Fprintf(w, "%s: and %d more\n", k.Setting, len(k.Failures)-i)
 				break
 			}
-			fmt.Fprintf(w, "%s: seed %d: %s: %s\n  go run ./cmd/twohop %s\n", k.Setting, f.Seed, f.What, f.Detail, f.capsule.Command())
+			fmt.Fprintf(w, "%s: seed %d: %s: %s\n  go run ./cmd/twohop %s\n", k.Setting, f.Seed, f.What, f.Detail, f.Command)
 		}
 	}
 	if !quiet {
