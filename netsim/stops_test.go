@@ -1,6 +1,7 @@
 package netsim
 
 import (
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,13 +33,56 @@ func TestTimerNeededAgain(t *testing.T) {
 			_, _ = client.Write([]byte("x"))
 		}()
 		require.NoError(t, n.RunUntil(n.Now()+86*time.Millisecond))
-		require.Equal(t, never, client.stopBy, "a has been acknowledged")
+		require.Equal(t, never, client.stopFor, "a has been acknowledged")
 		require.Greater(t, client.timerAt, n.Now())
 		require.NoError(t, n.RunUntil(n.Now()+10*time.Second))
 		require.GreaterOrEqual(t, len(sent), 5)
 		for i := 3; i < len(sent); i++ {
 			require.InDelta(t, 2, float64(sent[i]-sent[i-1])/float64(sent[i-1]-sent[i-2]), 0.2, "%v", sent)
 		}
+		finish(t, n)
+	})
+}
+
+// Goal: virtual time stops in time for every timer, however often it has been put off and brought forward.
+// Method: both ends write at random over a lossy link, and every few milliseconds it is seen for which of the
+// protocol's deadlines virtual time stops.
+func TestTimersAreInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, err := New(Config{Seed: 1})
+		require.NoError(t, err)
+		client, server := pair(t, n, Link{Latency: 20 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.05})
+		for _, c := range []*Conn{client, server} {
+			luck := NewRand(1, c.host.name)
+			go func() {
+				for range 500 {
+					_, _ = c.Write(make([]byte, 1+luck.IntN(3000)))
+					time.Sleep(time.Duration(luck.IntN(150)) * time.Millisecond)
+				}
+				_ = c.Close()
+			}()
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+		}
+		end, putOff := n.Now()+40*time.Second, 0
+		var look func()
+		look = func() {
+			n.mu.Lock()
+			for _, c := range []*Conn{client, server} {
+				if at, ok := c.proto.Deadline(); ok {
+					require.LessOrEqual(t, c.stopFor, at)
+					if c.timerAt < at {
+						putOff++
+					}
+				}
+			}
+			n.mu.Unlock()
+			if n.Now() < end {
+				n.Schedule(n.Now()+3*time.Millisecond, look)
+			}
+		}
+		n.Schedule(n.Now(), look)
+		require.NoError(t, n.RunUntil(end))
+		require.Greater(t, putOff, 1000)
 		finish(t, n)
 	})
 }
