@@ -159,12 +159,8 @@ func (n *Network) apply(e *event) {
 		e.conn.timerDue(e.at)
 	case eventFinish:
 		e.conn.finished()
-	case eventReadDeadline:
-		e.conn.readSide.due(n, *e)
-	case eventWriteDeadline:
-		e.conn.writeSide.due(n, *e)
-	case eventUDPDeadline:
-		e.udp.readSide.due(n, *e)
+	case eventReadDeadline, eventWriteDeadline, eventUDPDeadline:
+		e.waits().due(n, *e)
 	case eventDownlink:
 		n.land(e.pkt)
 	case eventRetry:
@@ -206,11 +202,17 @@ func (n *Network) planPatient(e event, by time.Duration) {
 	}
 }
 
-// nextStop is the virtual time at which the loop has to act again if no host acts before.
+// nextStop is the virtual time at which the loop has to act again if no host acts before. It clears what will have
+// no effect then out of its way.
 func (n *Network) nextStop() time.Duration {
 	at := never
-	if n.urgent.len() > 0 {
-		at = n.urgent.peek().at
+	for n.urgent.len() > 0 {
+		s, due := n.urgent.peek().waits(), n.urgent.peek().at
+		if s == nil || s.heeds(due) {
+			at = due
+			break
+		}
+		s.putOff(n, n.urgent.pop())
 	}
 	if n.impatient > 0 && n.patient.len() > 0 {
 		at = min(at, n.patient.peek().at)

@@ -31,6 +31,19 @@ const (
 	eventFunc
 )
 
+// waits is the side whose deadline the event is; nil for other events.
+func (e *event) waits() *side {
+	switch e.kind {
+	case eventReadDeadline:
+		return &e.conn.readSide
+	case eventWriteDeadline:
+		return &e.conn.writeSide
+	case eventUDPDeadline:
+		return &e.udp.readSide
+	}
+	return nil
+}
+
 // before is the total order of all events.
 func (e *event) before(at time.Duration, step uint64) bool {
 	return e.at < at || e.at == at && e.step < step

@@ -60,18 +60,29 @@ func (s *side) plan(n *Network, e event) {
 
 // due wakes those who have waited until the deadline, or plans it again if it has moved since.
 func (s *side) due(n *Network, e event) {
+	if s.heeds(e.at) {
+		s.planned = 0
+		s.wake(n)
+		return
+	}
+	s.putOff(n, e)
+}
+
+// heeds reports whether the look that is planned for a time will find somebody who has waited until the deadline, if
+// nothing happens before.
+func (s *side) heeds(at time.Duration) bool {
+	return at == s.planned && s.waiting > 0 && s.deadline != 0 && s.deadline <= at // including expired
+}
+
+// putOff takes a look that need not be taken out of the plan, and plans a later one if the deadline has moved.
+func (s *side) putOff(n *Network, e event) {
 	if e.at != s.planned {
 		return // an earlier look has taken over
 	}
 	s.planned = 0
-	if s.waiting == 0 || s.deadline == 0 {
-		return
+	if s.deadline != 0 {
+		s.plan(n, e)
 	}
-	if s.deadline <= e.at { // including expired
-		s.wake(n)
-		return
-	}
-	s.plan(n, e)
 }
 
 // wake is the loop's: those who wait can go on.

@@ -224,20 +224,18 @@ func (c *Conn) planTimer() {
 		return
 	}
 	if c.timerAt <= at { // what is planned comes first, and plans the next
-		if c.stopBy == never {
-			c.stopBy = at + c.lookahead()
-			c.net.stops.push(stop{by: c.stopBy, at: c.timerAt, step: c.timerStep, conn: c})
+		if at < c.stopFor {
+			c.stopFor = at
+			c.net.stops.push(stop{by: at + c.lookahead(), at: c.timerAt, step: c.timerStep, conn: c})
 		}
 		return
 	}
-	c.timerAt = at
+	c.timerAt, c.stopFor = at, at
 	e := event{at: at, kind: eventTimer, conn: c}
 	if state := c.proto.State(); state == tcp.SynSent || state == tcp.SynReceived {
-		c.stopBy = at
 		c.net.plan(e) // it may be the one that gives up
 	} else {
-		c.stopBy = at + c.lookahead()
-		c.net.planPatient(e, c.stopBy)
+		c.net.planPatient(e, at+c.lookahead())
 	}
 	c.timerStep = c.net.step
 }
@@ -250,11 +248,14 @@ func (c *Conn) stopAgain(s stop) time.Duration {
 	}
 	at, ok := c.proto.Deadline()
 	if !ok {
-		c.stopBy = never
+		c.stopFor = never
 		return never
 	}
-	c.stopBy = max(s.by, at+c.lookahead())
-	return c.stopBy
+	if at == c.timerAt {
+		return s.by
+	}
+	c.stopFor = at
+	return max(s.by, at+c.lookahead())
 }
 
 // lookahead is the least time that anything this connection sends is under way.

@@ -1,0 +1,118 @@
+package netsim
+
+import (
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Goal: a timer that virtual time has ceased to stop for, as it was not needed any more, is kept when it is needed
+// again before it is due.
+// Method: what a client sends is acknowledged; what it sends next, while the timer for the first is still planned, is
+// not, as the server is gone. It is sent again by the back-off of RFC 6298, each time at its own time.
+func TestTimerNeededAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent []time.Duration
+		n, err := New(Config{Seed: 1, Observe: func(e Event) {
+			if e.Kind == Sent && e.Len > 0 {
+				sent = append(sent, e.Time)
+			}
+		}})
+		require.NoError(t, err)
+		client, server := pair(t, n, Link{Latency: 20 * time.Millisecond})
+		exchange(t, n, client, server)
+		require.NoError(t, n.RunUntil(n.Now()+time.Second))
+		n.Schedule(n.Now()+84*time.Millisecond, func() { server.host.Crash() })
+		go func() {
+			_, _ = client.Write([]byte("a"))
+			time.Sleep(88 * time.Millisecond)
+			sent = nil
+			_, _ = client.Write([]byte("x"))
+		}()
+		require.NoError(t, n.RunUntil(n.Now()+86*time.Millisecond))
+		require.Equal(t, never, client.stopFor, "a has been acknowledged")
+		require.Greater(t, client.timerAt, n.Now())
+		require.NoError(t, n.RunUntil(n.Now()+10*time.Second))
+		require.GreaterOrEqual(t, len(sent), 5)
+		for i := 3; i < len(sent); i++ {
+			require.InDelta(t, 2, float64(sent[i]-sent[i-1])/float64(sent[i-1]-sent[i-2]), 0.2, "%v", sent)
+		}
+		finish(t, n)
+	})
+}
+
+// Goal: virtual time stops in time for every timer, however often it has been put off and brought forward.
+// Method: both ends write at random over a lossy link, and every few milliseconds it is seen for which of the
+// protocol's deadlines virtual time stops.
+func TestTimersAreInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, err := New(Config{Seed: 1})
+		require.NoError(t, err)
+		client, server := pair(t, n, Link{Latency: 20 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.05})
+		for _, c := range []*Conn{client, server} {
+			luck := NewRand(1, c.host.name)
+			go func() {
+				for range 500 {
+					_, _ = c.Write(make([]byte, 1+luck.IntN(3000)))
+					time.Sleep(time.Duration(luck.IntN(150)) * time.Millisecond)
+				}
+				_ = c.Close()
+			}()
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+		}
+		end, putOff := n.Now()+40*time.Second, 0
+		var look func()
+		look = func() {
+			n.mu.Lock()
+			for _, c := range []*Conn{client, server} {
+				if at, ok := c.proto.Deadline(); ok {
+					require.LessOrEqual(t, c.stopFor, at)
+					if c.timerAt < at {
+						putOff++
+					}
+				}
+			}
+			n.mu.Unlock()
+			if n.Now() < end {
+				n.Schedule(n.Now()+3*time.Millisecond, look)
+			}
+		}
+		n.Schedule(n.Now(), look)
+		require.NoError(t, n.RunUntil(end))
+		require.Greater(t, putOff, 1000)
+		finish(t, n)
+	})
+}
+
+// Goal: virtual time stops in time for what a balancer sends, also if it has lost its table since that was planned.
+// Method: the link to the client is slow, that to the server fast. While an answer is on its way to the balancer, it
+// crashes and comes back; what it answers with goes over the fast link, when nothing else happens.
+func TestBalancerForgetsInFlight(t *testing.T) {
+	fidelities(t, func(t *testing.T, n *Network) {
+		hosts := newHosts(t, n, "lb", "server", "client")
+		require.NoError(t, n.SetLink("lb", "client", Link{Latency: 200 * time.Millisecond}))
+		require.NoError(t, n.SetLink("server", "lb", Link{Latency: 10 * time.Millisecond}))
+		_, err := hosts[0].Balance(BalancerConfig{Backends: []string{"server:80"}})
+		require.NoError(t, err)
+		client, server := connect(t, n, hosts[2], hosts[1], "lb:80")
+		exchange(t, n, client, server)
+		require.NoError(t, n.RunUntil(n.Now()+5*time.Second))
+		_, err = server.Write([]byte("answer"))
+		require.NoError(t, err)
+		require.NoError(t, n.RunUntil(n.Now()+5*time.Millisecond))
+		hosts[0].Crash()
+		hosts[0].Boot()
+		began, reset := n.Now(), time.Duration(0)
+		go func() {
+			_, err := server.Read(make([]byte, 1))
+			require.ErrorContains(t, err, "connection reset by peer")
+			reset = n.Now() - began
+		}()
+		require.NoError(t, n.RunUntil(n.Now()+time.Second))
+		require.Equal(t, 15*time.Millisecond, reset.Round(time.Millisecond))
+		finish(t, n)
+	})
+}
