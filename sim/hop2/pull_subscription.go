@@ -80,9 +80,12 @@ func (s *pullSubscription) readIfDue() {
 		return
 	}
 	// The next poll is an interval after this one was due, not after it is answered, so that the load
-	// does not depend on how fast the store is; what a slow reader missed is not made up for.
-	if s.due = s.due.Add(s.p.cfg.Interval); !s.due.After(now) {
-		s.due = now.Add(s.p.cfg.Interval)
+	// does not depend on how fast the store is; what a slow reader missed is not made up for. To read on after a
+	// full page is no poll, and puts none off.
+	if !now.Before(s.due) {
+		if s.due = s.due.Add(s.p.cfg.Interval); !s.due.After(now) {
+			s.due = now.Add(s.p.cfg.Interval)
+		}
 	}
 	s.reading = newPending(s.p.readOp(s.room, s.merge.ask()))
 	s.p.ops.put(s.reading)
