@@ -219,6 +219,16 @@ func TestAddedLatency(t *testing.T) {
 	require.Len(t, b.Properties(), len(scenarios.NewBrokers().Properties())-1)
 }
 
+// Goal: polling takes no longer than its interval explains when more is published between two polls than a page holds.
+func TestAddedLatencyOfFullPages(t *testing.T) {
+	b := scenarios.NewBrokers()
+	b.Hop2, b.Fault, b.Edges, b.Rooms, b.Publishers, b.Rate = "pull", "none", 1, 1, 1, 300
+	report, res := scenarios.Execute(t, b, "", sim.Config{Seed: 5})
+	require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+	require.Greater(t, report.Published, 4000)
+	require.Less(t, report.LatencyMS["pull"].Max, 1002.0)
+}
+
 // Goal: of polling, what its interval explains is accepted, and nothing else.
 // Method: made-up latencies, of one message every 10 ms.
 func TestAddedLatencyOfPolling(t *testing.T) {

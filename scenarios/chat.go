@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +38,9 @@ type Chat struct {
 	Idle time.Duration
 	// Hop2 is the strategy that carries messages to the edges: one of [hop2.Names], or [hop2.RingName].
 	Hop2 string
+	// Shards is how many hosts of Redis there are, over which rooms are spread, and Brokers how many Kafka has: 1, if
+	// Hop2 is another strategy.
+	Shards, Brokers int
 	// Relays is how many relays stand between the source and the edges, which go to them in turn; 0 means that
 	// edges go to the source.
 	Relays int
@@ -87,7 +91,7 @@ type variation struct {
 func NewChat() *Chat {
 	return &Chat{
 		Clients: 200, Rooms: 10, Publishers: 3, Edges: 2,
-		Rate: 10, Body: 200, Transport: "mix", Hop2: "redis-streams",
+		Rate: 10, Body: 200, Transport: "mix", Hop2: "redis-streams", Shards: 1, Brokers: 1,
 		Interval: time.Second, Hold: 10 * time.Second,
 		Latency: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.01,
 		Balancer: "l4", Fidelity: "tcp", Queue: 256, Slow: string(edge.Disconnect), History: 1000, Duration: 20 * time.Second,
@@ -123,6 +127,8 @@ func (c *Chat) Params() []Param {
 		{"hold", "how long a long poll may be held", durationValue{&c.Hold, 10 * time.Millisecond, time.Hour}},
 		{"idle", "silence after which the balancer forgets a connection, or cuts a request; 0s is never", durationValue{&c.Idle, 0, time.Hour}},
 		{"hop2", "what carries messages to the edges", choiceValue{&c.Hop2, strategies()}},
+		{"shards", "hosts of Redis, over which rooms are spread", intValue{&c.Shards, 1, 16, "hosts"}},
+		{"brokers", "brokers of Kafka, which lead rooms in turn", intValue{&c.Brokers, 1, 16, "brokers"}},
 		{"relays", "relays between the source and the edges; 0 is none", intValue{&c.Relays, 0, 50, "servers"}},
 		{"aggregate", "how long edges gather a room's messages into a batch; 0s is not at all", durationValue{&c.Aggregate, 0, time.Minute}},
 		{"latency", "one-way delay between clients and data centre", durationValue{&c.Latency, 0, 5 * time.Second}},
@@ -166,8 +172,17 @@ func (c *Chat) Validate() error {
 	if c.Relays > 0 && c.Hop2 == hop2.RingName {
 		return fmt.Errorf("parameter relays: %d is not allowed with hop2 %s, where rooms belong to edges; want 0", c.Relays, c.Hop2)
 	}
+	if c.Shards > 1 && !strings.HasPrefix(c.Hop2, "redis-") {
+		return fmt.Errorf("parameter shards: %d is not allowed with hop2 %s, which is not Redis; want 1", c.Shards, c.Hop2)
+	}
+	if c.Brokers > 1 && c.Hop2 != "kafka" {
+		return fmt.Errorf("parameter brokers: %d is not allowed with hop2 %s, which is not kafka; want 1", c.Brokers, c.Hop2)
+	}
 	return nil
 }
+
+// hosts is how many hosts the source is spread over.
+func (c *Chat) hosts() int { return max(c.Shards, c.Brokers) }
 
 // Warnings implements [Warner].
 func (c *Chat) Warnings() []string {
@@ -268,7 +283,7 @@ func (c *Chat) Build(w *sim.World) *ChatSystem {
 	w.Link("lb|edge-*", "client-*", thin)
 
 	bug := c.bug()
-	from, err := addSource(w, c.Hop2, sourceOptions{hosts: 1, history: c.History, unsynced: bug.unsynced, lag: c.lag})
+	from, err := addSource(w, c.Hop2, sourceOptions{hosts: c.hosts(), history: c.History, unsynced: bug.unsynced, lag: c.lag})
 	w.Fail(err)
 	if sys.ring = from.record; sys.ring != nil {
 		for i := range c.Rooms {

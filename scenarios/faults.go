@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +101,7 @@ func cutsOutside() []sim.Fault {
 // then, clients are told of.
 func (c *Chat) Hazards() []sim.Hazard {
 	from := sources[c.Hop2]
+	sourceNodes := from.nodes(c.hosts())
 	each := func(fault func(node string) sim.Fault) (all []sim.Fault) {
 		for i := range c.Edges {
 			all = append(all, fault(fmt.Sprintf("edge-%d", i+1)))
@@ -108,12 +110,16 @@ func (c *Chat) Hazards() []sim.Hazard {
 	}
 	pause := func(node string) sim.Fault { return netsim.Pause(node) }
 	var hopFaults []sim.Fault
-	nodes := append([]string{from.node}, from.others...)
+	nodes := append(slices.Clone(sourceNodes), from.others...)
 	for i := range c.Relays {
 		nodes = append(nodes, relayName("relay", i))
 	}
 	for _, node := range nodes {
 		hopFaults = append(hopFaults, sim.Crash(node), pause(node))
+	}
+	var cut []sim.Fault // an edge, from one of the source's hosts
+	for _, node := range sourceNodes {
+		cut = append(cut, each(func(edge string) sim.Fault { return netsim.Partition(edge, node) })...)
 	}
 	var lost []sim.Fault // a coordinator loses its disk, and is not replaced: after it, nothing more may go
 	if c.Hop2 == hop2.RingName {
@@ -128,7 +134,7 @@ func (c *Chat) Hazards() []sim.Hazard {
 		{Faults: each(func(node string) sim.Fault { return netsim.Slow(node, 50*time.Millisecond) }), Least: time.Second, Most: 10 * time.Second},
 		{Faults: hopFaults, Least: 100 * time.Millisecond, Most: 3 * time.Second, Group: "hop 2", Rest: time.Second},
 		{Faults: lost, Least: time.Second, Most: 3 * time.Second, Group: "hop 2", Rest: time.Hour},
-		{Faults: each(func(node string) sim.Fault { return netsim.Partition(node, from.node) }), Least: 100 * time.Millisecond, Most: 5 * time.Second},
+		{Faults: cut, Least: 100 * time.Millisecond, Most: 5 * time.Second},
 		{Faults: cutsOutside(), Least: 100 * time.Millisecond, Most: 5 * time.Second},
 		{Faults: []sim.Fault{netsim.Loss(outside, "lb", true, 0.05), netsim.Loss(outside, "lb", false, 0.2), netsim.Loss("lb", outside, false, 0.2)}, Least: time.Second, Most: 20 * time.Second},
 		{Faults: []sim.Fault{netsim.Delay(outside, "lb", true, 200*time.Millisecond)}, Least: time.Second, Most: 10 * time.Second},

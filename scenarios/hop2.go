@@ -97,19 +97,25 @@ func strategies() []string {
 	return names
 }
 
+// nodes are the names of the hosts that the source is spread over, if it is to be so many, or as many as it can be.
+func (k sourceKind) nodes(hosts int) []string {
+	if hosts = min(hosts, k.hosts); hosts <= 1 {
+		return []string{k.node}
+	}
+	var nodes []string
+	for i := range hosts {
+		nodes = append(nodes, fmt.Sprintf("%s-%d", k.node, i+1))
+	}
+	return nodes
+}
+
 // addSource adds the nodes that a strategy needs to a world.
 func addSource(w *sim.World, strategy string, o sourceOptions) (source, error) {
 	kind, known := sources[strategy]
 	if !known {
 		return source{}, fmt.Errorf("scenarios: nothing says how to build the source of strategy %q", strategy)
 	}
-	nodes := []string{kind.node}
-	if hosts := min(o.hosts, kind.hosts); hosts > 1 {
-		nodes = nil
-		for i := range hosts {
-			nodes = append(nodes, fmt.Sprintf("%s-%d", kind.node, i+1))
-		}
-	}
+	nodes := kind.nodes(o.hosts)
 	s := kind.add(w, nodes, o)
 	s.node, s.nodes = nodes[0], nodes
 	if s.nodeOf == nil {
@@ -171,11 +177,18 @@ func redisSources(strategy string) func(*sim.World, []string, sourceOptions) sou
 		if len(nodes) == 1 {
 			return redisSource(w, strategy, nodes[0], o)
 		}
-		for _, node := range nodes {
-			redisSource(w, strategy, node, o)
+		shards := make([]source, len(nodes))
+		for i, node := range nodes {
+			shards[i] = redisSource(w, strategy, node, o)
 		}
 		s, err := shardsAt(strategy, nodes, "6379")
 		w.Fail(err)
+		s.held = func() (n int) {
+			for _, shard := range shards {
+				n += shard.held()
+			}
+			return n
+		}
 		return s
 	}
 }

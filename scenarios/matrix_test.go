@@ -86,6 +86,36 @@ func TestAnyHop2SurvivesTheHazards(t *testing.T) {
 	}
 }
 
+// Goal: a chat over several hosts of Redis or Kafka survives the same hazards, of which each befalls one of them; and it
+// runs the same way twice.
+func TestShardsSurviveTheHazards(t *testing.T) {
+	for strategy, param := range map[string]string{"redis-streams": "shards", "kafka": "brokers"} {
+		if testing.Short() && strategy == "kafka" {
+			continue
+		}
+		t.Run(strategy, func(t *testing.T) {
+			c := tinyChat(t, "mix", strategy)
+			c.Clients, c.Duration = 12, 30*time.Second
+			require.NoError(t, scenarios.Set(c, param, "3"))
+			require.NoError(t, c.Validate())
+			require.NoError(t, scenarios.ChooseFaults(c, "heavy", 2))
+			report, res := scenarios.Execute(t, c, "", sim.Config{Seed: 2, Repeat: 2})
+			require.Equal(t, model.Ok, report.Outcome(), "%s", res.Banner(nil, ""))
+			hit := map[string]bool{}
+			for _, h := range c.Hazards() {
+				for _, f := range h.Faults {
+					if h.Group == "hop 2" {
+						hit[f.String()] = true
+					}
+				}
+			}
+			require.Len(t, hit, 2*3, "each crashes, or pauses: %v", hit)
+			c.Hop2 = "nats"
+			require.ErrorContains(t, c.Validate(), "parameter "+param+": 3 is not allowed with hop2 nats")
+		})
+	}
+}
+
 // Goal: a chat whose edges get their messages from relays survives the same hazards, and the relays' own.
 func TestRelaysSurviveTheHazards(t *testing.T) {
 	for i, strategy := range []string{"redis-streams", "nats"} {

@@ -136,9 +136,10 @@ func (s *logReader[A]) readIfDue() {
 	if s.reading != nil || now.Before(s.due) && (s.failures > 0 || !s.merge.wants()) {
 		return
 	}
-	if s.log.steady {
+	if s.log.steady && !now.Before(s.due) {
 		// The next is an interval after this one was due, not after it is answered, so that the load does not
-		// depend on how fast the log is; what a slow reader missed is not made up for.
+		// depend on how fast the log is; what a slow reader missed is not made up for. To read on after
+		// a full page puts none off.
 		if s.due = s.due.Add(s.log.every); !s.due.After(now) {
 			s.due = now.Add(s.log.every)
 		}
