@@ -105,6 +105,7 @@ type peer struct {
 const (
 	documentEdits = 2                // edits of each peer per second
 	pairPatience  = 10 * time.Second // for a pair to open
+	callPause     = time.Second      // from a call that failed to the next
 )
 
 func (s *peer) run(ctx context.Context, n *sim.Node) error {
@@ -187,11 +188,16 @@ func (s *peer) meet(ctx context.Context) {
 	}
 }
 
-// call tries to open the pair with a peer for as long as patience lasts.
+// call tries to open the pair with a peer for as long as patience lasts: one whose first packet was lost comes to the
+// switchboard seconds after the others.
 func (s *peer) call(ctx context.Context, board *hop1.Switch, j int) {
 	event := model.Event{Kind: model.PublishCall, Room: pairsRoom, ID: pairID(s.index, j)}
 	s.node.Record(event)
+	patience := s.node.Now() + pairPatience
 	err := s.talk(ctx, board.Call(peerName(j)), true)
+	for err != nil && s.node.Now() < patience && sleep(ctx, callPause) {
+		err = s.talk(ctx, board.Call(peerName(j)), true)
+	}
 	if err != nil && ctx.Err() == nil {
 		event.Kind, event.Note = model.PublishUnknown, err.Error()
 		s.node.Record(event)
