@@ -41,7 +41,8 @@ type ClientConfig struct {
 	// Compression asks WebSocket servers for permessage-deflate, for messages from half a kilobyte.
 	Compression bool
 
-	// Heartbeat is how often the client pings a WebSocket server. 0 means 1 s.
+	// Heartbeat is how long a WebSocket server may be silent before the client pings it; the client gives it up to a
+	// quarter more, as the server's own ping does as well. 0 means 1 s.
 	Heartbeat time.Duration
 	// IdleTimeout is how long the server may be silent, whatever the transport, before the client
 	// drops the connection. It must be longer than the client's Heartbeat, the server's, and the

@@ -19,7 +19,7 @@
 // A silent peer is found, and what it held is freed, by the client within IdleTimeout of the last byte
 // it heard, by the WebSocket or WebRTC server within IdleTimeout of the last frame, and by the SSE server, if
 // [Configure] set up its http.Server and TCP has the option, within Heartbeat, UserTimeout and one
-// retransmission's wait. Both ends send something every Heartbeat, so that only a dead peer is silent.
+// retransmission's wait. Who hears nothing for a Heartbeat pings, and is answered, so that only a dead peer is silent.
 //
 // A [Guard] says whom a server lets in: by credentials, by the origin of a browser's page, and by number.
 // A server that drains spreads its clients' return over RetrySpread.

@@ -17,9 +17,9 @@ type ServerConfig struct {
 	Feed Feed
 	// Name is told to clients in the hello, as who serves them. It may be empty.
 	Name string
-	// Heartbeat is how often a connection gives a sign of life: the WebSocket server pings this often,
-	// the SSE server writes a comment after this much silence of its own. 0 means 1 s. Clients'
-	// IdleTimeout must be longer.
+	// Heartbeat is after how much silence a connection gives a sign of life: the WebSocket server pings a client of
+	// which it has heard nothing for so long, the SSE server writes a comment after so much silence of its own. 0
+	// means 1 s. Clients' IdleTimeout must be longer.
 	Heartbeat time.Duration
 	// IdleTimeout is how long a WebSocket client may be silent before it is taken for dead. It must be
 	// longer than Heartbeat and the longest round trip together. 0 means three heartbeats.

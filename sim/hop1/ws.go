@@ -85,19 +85,38 @@ func (w *writing) onPing(h *heard) func(context.Context, []byte) bool {
 	}
 }
 
-// keepAlive pings the peer every heartbeat until ctx ends, which gives nil, or a ping cannot be
-// written, or nothing at all has been heard of the peer for idle, which gives errSilent. Not only the
-// pong counts as a sign of life, but any: a pong may have to queue behind much data.
+// patience is how long a client hears nothing before it pings: a quarter more than its Heartbeat, but within its
+// IdleTimeout. The server's ping, if it has the same Heartbeat, is the first by then, and tells both ends all that
+// one of the client's would.
+func (c *ClientConfig) patience() time.Duration {
+	return c.Heartbeat + min(c.Heartbeat, c.IdleTimeout-c.Heartbeat)/4
+}
+
+// keepAlive pings the peer whenever nothing at all was heard of it for quiet, until ctx ends, which gives nil, or a
+// ping cannot be written, or it has been silent for idle, which gives errSilent. Not only the pong counts as a sign
+// of life, but any: a pong may have to queue behind much data.
 //
 // A ping under way outlives ctx, but not life. It may have been waiting for a message to be written; had it its turn
 // just after its context ended, the library would close the connection, and no goodbye could be said.
-func keepAlive(ctx, life context.Context, conn *websocket.Conn, h *heard, heartbeat, idle time.Duration) error {
-	for pause(ctx, heartbeat) == nil {
-		if err := pingUntilHeard(life, conn, h, idle); err != nil && ctx.Err() == nil {
-			return err
+func keepAlive(ctx, life context.Context, conn *websocket.Conn, h *heard, quiet, idle time.Duration) error {
+	t := time.NewTimer(quiet)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
 		}
+		if time.Until(h.deadline(quiet)) <= 0 {
+			if err := pingUntilHeard(life, conn, h, idle); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return err
+			}
+		}
+		t.Reset(time.Until(h.deadline(quiet)))
 	}
-	return nil
 }
 
 // pingUntilHeard pings until a pong comes. Each ping waits until the peer, if it stays silent, is to be
@@ -150,7 +169,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub *ope
 		_ = conn.CloseNow() // ends a blocked write; that it may be closed already is no error
 	})
 	helpers.Go(func() {
-		if keepAlive(ctx, reading, conn, h, s.cfg.Heartbeat, s.cfg.IdleTimeout) != nil {
+		if keepAlive(ctx, reading, conn, h, s.cfg.Heartbeat+beatLag, s.cfg.IdleTimeout) != nil {
 			hangUp()
 		}
 	})
@@ -268,7 +287,7 @@ func dialWebSocket(ctx context.Context, cfg *ClientConfig, from claim) (stream, 
 	h.mark()
 	go func() {
 		defer close(s.fell)
-		if err := keepAlive(live, live, conn, h, cfg.Heartbeat, cfg.IdleTimeout); errors.Is(err, errSilent) {
+		if err := keepAlive(live, live, conn, h, cfg.patience()+beatLag, cfg.IdleTimeout); errors.Is(err, errSilent) {
 			s.fell <- err
 		}
 		_ = conn.CloseNow() // ends a blocked next; that it may be closed already is no error
