@@ -160,7 +160,7 @@ func TestBrokersCompared(t *testing.T) {
 		}
 		b, cfg := scenarios.NewBrokers(), sim.Config{Seed: 5}
 		if fault == "none" {
-			b, cfg.Repeat = smallBrokers(scenarios.AllStrategies, fault), 2
+			b, cfg.Repeat = smallBrokers(scenarios.AllStrategies, fault), repeat(true)
 			b.Edges = 1
 		}
 		report, res := scenarios.Execute(t, b, "", cfg)

@@ -19,7 +19,7 @@ func TestWhoIsThereAndFailover(t *testing.T) {
 			require.NoError(t, err)
 			c, err := cases[0].Setting.Capsule("", 1)
 			require.NoError(t, err)
-			report, res, err := c.Run(t, sim.Config{Repeat: 2})
+			report, res, err := c.Run(t, sim.Config{Repeat: repeat(true)})
 			require.NoError(t, err)
 			require.Equal(t, model.Ok, report.Outcome(), res.Banner(nil, ""))
 			require.True(t, cases[0].Caught(runIn(t, cases[0].Setting, name, 1)))

@@ -149,8 +149,9 @@ func TestPublishOverConnections(t *testing.T) {
 		cancel()
 		running.Wait()
 		observe(model.Event{Kind: model.RunEnd})
-		require.Less(t, overSocket, clients*each/2, "most went over the sockets, and not by POST")
-		if w.net.pipes {
+		require.Less(t, overSocket, clients*each, "some went over the sockets, and not by POST")
+		if w.net.pipes { // how many do in real time depends on how busy the machine is while there are none
+			require.Less(t, overSocket, clients*each/2, "most went over the sockets")
 			time.Sleep(time.Second)
 			synctest.Wait()
 		}
