@@ -196,6 +196,9 @@ func (b *Brokers) Validate() error {
 	if b.Fault == faultRelay && b.Relays == 0 {
 		return fmt.Errorf("parameter fault: %s is not allowed: there are no relays; set relays, too", b.Fault)
 	}
+	if b.mutant == mutantOwnNumbers && b.Relays == 0 {
+		return fmt.Errorf("mutant %s is a relay's, and there are none: set relays, too", b.mutant)
+	}
 	return nil
 }
 

@@ -126,6 +126,10 @@ var (
 		Name: "edges behind a relay that restarts", Scenario: "brokers",
 		Params: params{"hop2": "redis-streams", "fault": "relay-restart", "relays": "1", "edges": "2", "rate": "10", "duration": "12s"},
 	}
+	// brokerNear is edges that are near a broker to which nothing happens.
+	brokerNear = &Setting{
+		Name: "edges near their broker", Scenario: "brokers", Params: params{"hop2": "nats", "fault": "none", "edges": "1", "rooms": "2"},
+	}
 	// brokerLoaded is a broker behind a slow network card, at ever more load.
 	brokerLoaded = &Setting{
 		Name: "a broker's network card held against its closed form", Scenario: "broker-load", Params: params{"each": "10s", "edges": "2", "uplink": "1.6"},
@@ -187,6 +191,7 @@ func MutantCases() []MutantCase {
 		{"slow-nic", follower, "A capacity plan by the rate on the label.", "ClosedForm"},
 		{"silent-gap", brokerLossy, "A fire-and-forget broker whose subscribers reconnect and do not ask what they missed.", "NoLoss"},
 		{"own-numbers", brokerRelayed, "A proxy that gives events IDs of its own, and knows no better after a restart than what the first client tells it.", "Conforms"},
+		{"slow-path", brokerNear, "Servers that were put into another region than their broker.", "AddedLatency"},
 		{"slow-card", brokerLoaded, "A queue somewhere that nobody has in the capacity plan.", "ClosedForm"},
 		{"no-resume", proxied, "A stream that a proxy cuts again and again, each time started anew at the live end.", "NoLoss"},
 		{"no-dedupe", proxied, "A stream that a proxy cuts again and again, replayed from the last event each time.", "NoDuplicate"},

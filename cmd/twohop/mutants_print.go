@@ -22,6 +22,14 @@ func (t *trial) print(out io.Writer, quiet bool) error {
 	return t.printControls(out, quiet)
 }
 
+// seedCount says how many seeds.
+func seedCount(n int) string {
+	if n == 1 {
+		return "1 seed"
+	}
+	return fmt.Sprintf("%d seeds", n)
+}
+
 func (t *trial) printMutants(out io.Writer, quiet bool) error {
 	caught, notBegun := 0, 0
 	for _, h := range t.Mutants {
@@ -35,15 +43,15 @@ func (t *trial) printMutants(out io.Writer, quiet bool) error {
 			if faults == "" {
 				faults = "no fault"
 			}
-			_, _ = fmt.Fprintf(out, "%s: caught by %s after %d seeds and %.0f s of virtual time\n  bug       %s\n  found     %s\n  schedule  %s\n  run       go run ./cmd/twohop %s\n",
-				h.Mutant, h.Catcher, h.Seeds, h.VirtualS, h.Story, h.Detail, faults, h.Command)
+			_, _ = fmt.Fprintf(out, "%s: caught by %s after %s and %.0f s of virtual time\n  bug       %s\n  found     %s\n  schedule  %s\n  run       go run ./cmd/twohop %s\n",
+				h.Mutant, h.Catcher, seedCount(h.Seeds), h.VirtualS, h.Story, h.Detail, faults, h.Command)
 		case h.Done:
 			_, _ = fmt.Fprintf(out, "%s: SURVIVED %d seeds and %.0f s of virtual time: %s was never violated\n  bug       %s\n",
 				h.Mutant, h.Seeds, h.VirtualS, h.Catcher, h.Story)
 		case h.Seeds == 0:
 			notBegun++
 		default:
-			_, _ = fmt.Fprintf(out, "%s: not caught when interrupted, after %d seeds\n", h.Mutant, h.Seeds)
+			_, _ = fmt.Fprintf(out, "%s: not caught when interrupted, after %s\n", h.Mutant, seedCount(h.Seeds))
 		}
 		if len(h.Lost) > 0 {
 			_, _ = fmt.Fprintf(out, "  lost      the runs of seeds %v crashed or were killed\n", h.Lost)

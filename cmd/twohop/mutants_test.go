@@ -22,8 +22,8 @@ func TestMutants(t *testing.T) {
 	dir := t.TempDir()
 	status, stdout, stderr := run(t, "mutants", "--only", "no-jitter", "--only", "order/round-robin", "--seeds", "2", "--shrink", "100ms", "--out", dir)
 	require.Zero(t, status, stderr)
-	require.Contains(t, stdout, "chat/no-jitter: caught by ReconnectRate after 1 seeds")
-	require.Contains(t, stdout, "order/round-robin: caught by FIFO after 1 seeds")
+	require.Contains(t, stdout, "chat/no-jitter: caught by ReconnectRate after 1 seed ")
+	require.Contains(t, stdout, "order/round-robin: caught by FIFO after 1 seed ")
 	require.Contains(t, stdout, "2 of 2 mutants caught")
 	require.Regexp(t, `an edge that drains +2 +2 +0 +0\n`, stdout)
 
