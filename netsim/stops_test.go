@@ -25,11 +25,10 @@ func TestTimerNeededAgain(t *testing.T) {
 		client, server := pair(t, n, Link{Latency: 20 * time.Millisecond})
 		exchange(t, n, client, server)
 		require.NoError(t, n.RunUntil(n.Now()+time.Second))
-		n.Schedule(n.Now()+84*time.Millisecond, func() { server.host.Crash() })
+		n.Schedule(n.Now()+84*time.Millisecond, func() { server.host.Crash(); sent = nil })
 		go func() {
 			_, _ = client.Write([]byte("a"))
 			time.Sleep(88 * time.Millisecond)
-			sent = nil
 			_, _ = client.Write([]byte("x"))
 		}()
 		require.NoError(t, n.RunUntil(n.Now()+86*time.Millisecond))
