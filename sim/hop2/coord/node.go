@@ -214,14 +214,19 @@ func (n *Node) loop(ctx context.Context) error {
 	ticker := time.NewTicker(n.cfg.Tick)
 	defer ticker.Stop()
 	for {
-		for _, l := range n.mail.take() {
-			if n.forgot(l.message) {
-				return ErrLogLost
-			}
-			n.open(l)
-		}
 		if err := n.settle(); err != nil {
 			return err
+		}
+		// One at a time: whether the second of two messages that came in one packet is there already is the scheduler's
+		// choice, and must make no difference to what is sent.
+		for _, l := range n.mail.take() {
+			if n.forgot(l.message) {
+				return n.lost(ctx)
+			}
+			n.open(l)
+			if err := n.settle(); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-n.mail.wake:
@@ -242,6 +247,19 @@ func (n *Node) forgot(m *pb.Message) bool {
 	}
 	last, err := n.storage.LastIndex()
 	return err == nil && m.GetCommit() > last
+}
+
+// lastWords is how long a node that has lost its log goes on, so that what it has said before it knew that is on its
+// way, all of it, whatever its goroutines' turns are.
+const lastWords = time.Microsecond
+
+// lost ends a node that has lost its log.
+func (n *Node) lost(ctx context.Context) error {
+	select {
+	case <-time.After(lastWords):
+	case <-ctx.Done():
+	}
+	return ErrLogLost
 }
 
 // open reads a letter.
