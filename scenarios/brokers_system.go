@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -71,7 +72,7 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 					return
 				}
 				read(n.Name())
-				if b.Fault == faultScaleIn && i == 0 && waitUntil(ctx, n, from+takeOver) {
+				if b.Fault == faultScaleIn && i == 0 && sleepUntil(ctx, n, from+takeOver) {
 					read(edgeName(b.Edges - 1))
 				}
 			})
@@ -238,13 +239,32 @@ func (sys *BrokersSystem) follow(ctx context.Context, n *sim.Node, sub hop2.Subs
 	from, to := sys.brokers.faulty()
 	for {
 		if now := n.Now(); sys.isSlow(n) && now >= from && now < to {
-			select {
-			case <-time.After(to - now):
-			case <-ctx.Done():
+			if err := finishInstant(ctx, sub, take); err != nil {
+				return err
 			}
+			sleepUntil(ctx, n, to)
 		}
 		batch, err := sub.Next(ctx)
 		if err != nil {
+			return err
+		}
+		take(batch)
+	}
+}
+
+// sameInstant is how long after a batch the next one still counts as of the same instant.
+const sameInstant = time.Microsecond
+
+// finishInstant reads what else has come at this instant: in how many batches that is, is the scheduler's choice.
+func finishInstant(ctx context.Context, sub hop2.Subscription, take func(hop2.Batch)) error {
+	quiet, cancel := context.WithTimeout(ctx, sameInstant)
+	defer cancel()
+	for {
+		batch, err := sub.Next(quiet)
+		if err != nil {
+			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+				return nil
+			}
 			return err
 		}
 		take(batch)

@@ -187,7 +187,7 @@ func (sys *celebritySystem) follow(ctx context.Context, n *sim.Node, at string) 
 	}
 	// People don't open their apps at once, nor close them.
 	within := int64(sys.c.connecting())
-	if !waitUntil(ctx, n, connectFrom+time.Duration(luck.Int64N(within))) {
+	if !sleepUntil(ctx, n, connectFrom+time.Duration(luck.Int64N(within))) {
 		return nil
 	}
 	ctx, leave := context.WithTimeout(ctx, sys.c.spread()-n.Now()+time.Duration(luck.Int64N(within)))
@@ -204,7 +204,7 @@ func (sys *celebritySystem) publish(ctx context.Context, n *sim.Node) error {
 	}
 	body := make([]byte, sys.c.Body)
 	for i := range sys.c.Updates {
-		if !waitUntil(ctx, n, sys.c.settled()+time.Duration(i)*sys.c.spacing()) {
+		if !sleepUntil(ctx, n, sys.c.settled()+time.Duration(i)*sys.c.spacing()) {
 			return nil
 		}
 		// It fails only when the run ends; what became of the update is in the history.

@@ -69,7 +69,7 @@ func (sys *ScalingSystem) build(w *sim.World) {
 	backends := make([]string, s.Edges+1)
 	for i := range backends {
 		w.Node(sys.edgeName(i), func(ctx context.Context, n *sim.Node) error {
-			if i == s.Edges && !waitUntil(ctx, n, s.comes()) {
+			if i == s.Edges && !sleepUntil(ctx, n, s.comes()) {
 				return nil
 			}
 			return serve(ctx, n)
@@ -90,17 +90,6 @@ func (sys *ScalingSystem) build(w *sim.World) {
 		w.Node(sys.name("client", i), func(ctx context.Context, n *sim.Node) error { return sys.subscribe(ctx, n, i) })
 	}
 }
-
-// waitUntil waits for a moment of the run; false if the node is told to end before.
-func waitUntil(ctx context.Context, n *sim.Node, at time.Duration) bool {
-	select {
-	case <-time.After(at - n.Now()):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 func (sys *ScalingSystem) serveLookup(ctx context.Context, n *sim.Node) error {
 	client, err := sys.coordClient(n)
 	if err != nil {
@@ -153,7 +142,7 @@ func (sys *ScalingSystem) publish(ctx context.Context, n *sim.Node) error {
 	defer posts.Wait()
 	wait := 5 * time.Second // for a leader to be elected, edges to be known, and clients to connect
 	for i := 1; ; i++ {
-		if !waitUntil(ctx, n, n.Now()+wait) || n.Now() >= s.Duration*4/5 {
+		if !sleepUntil(ctx, n, n.Now()+wait) || n.Now() >= s.Duration*4/5 {
 			return nil
 		}
 		id, room := fmt.Sprintf("%s-%d", n.Name(), i), sys.room(luck.IntN(s.Rooms))
@@ -192,7 +181,7 @@ func (sys *ScalingSystem) subscribe(ctx context.Context, n *sim.Node, i int) err
 		return err
 	}
 	// People don't open their apps at once, nor before the service is announced.
-	if waitUntil(ctx, n, 2500*time.Millisecond+time.Duration(luck.Int64N(int64(time.Second)))) {
+	if sleepUntil(ctx, n, 2500*time.Millisecond+time.Duration(luck.Int64N(int64(time.Second)))) {
 		_ = client.Run(ctx) // returns when ctx ends, and says so
 	}
 	return nil
