@@ -71,9 +71,9 @@ func TestCaptureDissects(t *testing.T) {
 			} {
 				require.Empty(t, tshark(t, file, filter, "frame.number", "_ws.col.Info"), filter)
 			}
-			// What is left are retransmissions and what goes with them; without loss, only those
-			// to the edge that has crashed, which never come to an end of their own.
-			odd := "tcp.analysis.flags && !tcp.analysis.retransmission"
+			// What is left are the broker's probes of silent connections, and retransmissions and what goes with
+			// them; without loss, only those to the edge that has crashed, which never come to an end of their own.
+			odd := "tcp.analysis.flags && !tcp.analysis.retransmission && !tcp.analysis.keep_alive && !tcp.analysis.keep_alive_ack"
 			if loss > 0 {
 				odd += " && !tcp.analysis.duplicate_ack && !tcp.analysis.out_of_order && !tcp.analysis.lost_segment && !tcp.analysis.window_update"
 			}
