@@ -188,22 +188,28 @@ func spread(workers int, limit time.Duration, n int, interrupt <-chan struct{}, 
 	return failed
 }
 
+// runIn makes one run in a setting. There is no outcome if an interrupt has cost the worker its life.
+func runIn(w *worker, s *scenarios.Setting, mutant string, seed uint64, interrupt <-chan struct{}) (*scenarios.Capsule, *outcome, error) {
+	c, err := s.Capsule(mutant, seed)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := w.run(job{Capsule: c})
+	if err != nil || out.Lost != "" && interrupted(interrupt) {
+		return nil, nil, err
+	}
+	return c, out, nil
+}
+
 // hunt runs a mutant until it is caught, and reduces the run.
 func (o *mutantsOptions) hunt(w *worker, m *scenarios.MutantCase, h *hunt, interrupt <-chan struct{}) error {
 	for seed := o.seed; h.Seeds < o.seeds; seed++ {
 		if interrupted(interrupt) {
 			return nil
 		}
-		c, err := m.Setting.Capsule(m.Mutant, seed)
-		if err != nil {
+		c, out, err := runIn(w, m.Setting, m.Mutant, seed, interrupt)
+		if err != nil || out == nil {
 			return err
-		}
-		out, err := w.run(job{Capsule: c})
-		if err != nil {
-			return err
-		}
-		if out.Lost != "" && interrupted(interrupt) {
-			return nil // by the same Ctrl-C
 		}
 		h.Seeds++
 		if out.Report == nil {
@@ -257,16 +263,9 @@ func (o *mutantsOptions) control(settings []*scenarios.Setting, controls []*cont
 	var mu sync.Mutex // guards the controls
 	return spread(o.workers, o.limit, len(settings)*o.seeds, interrupt, func(w *worker, i int) error {
 		s, k := i/o.seeds, i%o.seeds
-		c, err := settings[s].Capsule("", o.seed+uint64(k))
-		if err != nil {
+		c, out, err := runIn(w, settings[s], "", o.seed+uint64(k), interrupt)
+		if err != nil || out == nil {
 			return err
-		}
-		out, err := w.run(job{Capsule: c})
-		if err != nil {
-			return err
-		}
-		if out.Lost != "" && interrupted(interrupt) {
-			return nil // by the same Ctrl-C
 		}
 		mu.Lock()
 		defer mu.Unlock()
