@@ -192,6 +192,12 @@ func (r *Relay) doOne(ctx context.Context, op *wire.Op) (wire.Result, error) {
 	}
 }
 
+// relayPause is how long a read that had to wait for its room, or for upstream, waits on before it looks at the room.
+// What it waited for may come together with further messages, even in one packet, and whether the room's goroutine
+// has them by then would be the scheduler's choice. It is no multiple and no difference of the other delays here, so
+// that nothing else is due when it is over.
+const relayPause = 7 * time.Microsecond
+
 // read gives a page of a room's log, and has what comes after it sent on the reader's stream.
 func (r *Relay) read(ctx context.Context, op *wire.Read) (*wire.Page, error) {
 	from, err := model.ParseCursor(op.From)
@@ -216,11 +222,15 @@ func (r *Relay) read(ctx context.Context, op *wire.Read) (*wire.Page, error) {
 		}
 		select {
 		case <-changed:
+			if err = rm.pause(ctx); err == nil {
+				continue
+			}
 		case <-rm.ctx.Done():
-			return nil, fmt.Errorf("%w: the room has closed", ErrClosed)
+			err = errRoomClosed
 		case <-ctx.Done():
-			return nil, fmt.Errorf("relay: room %s has not come as far as %v: %w", op.Room, from, ctx.Err())
+			err = ctx.Err()
 		}
+		return nil, fmt.Errorf("relay: room %s has not come as far as %v: %w", op.Room, from, err)
 	}
 }
 
@@ -234,6 +244,9 @@ func (r *Relay) fetch(ctx context.Context, rm *relayRoom, from model.Cursor, lim
 		return nil, err
 	}
 	defer sub.Unsubscribe()
+	if err := rm.pause(ctx); err != nil {
+		return nil, err
+	}
 	start := sub.Start()
 	p, at := rm.settle(from, start, limit)
 	if p == nil || at.Seq+1 >= p.First {
