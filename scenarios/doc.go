@@ -14,11 +14,6 @@
 //
 // # Limitations
 //
-// Brokers of all strategies at once has been seen to differ from one run to the next, with one seed of eleven: a
-// coordinator of the ring called an election a tick later. Most likely that is since all strategies' libraries draw
-// from the process's one source of chance, crypto/rand, and raft gets what another has not taken. No strategy alone has
-// been seen to.
-//
 // An edge of Brokers that is told to stop does not hand its rooms of the ring over first, as one of a chat does: it
 // goes, and says so.
 //

@@ -24,8 +24,9 @@
 // seed: a select with several ready cases, the order of a map, the top-level functions of math/rand/v2,
 // goroutines of one node that race with each other in one instant. Programs for which that shows on
 // the wire do not reproduce; Config.Repeat finds out, and Config.Outcome compares what came of them
-// instead. Sources that can be seeded are (crypto/rand; with "godebug randseednop=0" in go.mod the
-// top-level functions of math/rand too), so worlds run one at a time in a process.
+// instead. Sources that can be seeded are (crypto/rand, anew for each instant, as all libraries share it; with
+// "godebug randseednop=0" in go.mod the top-level functions of math/rand too), so worlds run one at a time in
+// a process.
 //
 // Virtual time stands still while a goroutine waits for a sync.Mutex whose owner waits for the
 // network. Such a world is given up after Config.WallLimit, with the goroutines named.

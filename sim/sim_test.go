@@ -339,6 +339,29 @@ func TestProcessRandomnessIsSeeded(t *testing.T) {
 	require.NotEqual(t, draws(1)[1], draws(2)[1])
 }
 
+// Goal: what a library draws at one instant has no influence on what another draws at the next.
+// Method: the same run with a draw more at the instant before.
+func TestProcessRandomnessIsPerInstant(t *testing.T) {
+	draws := func(before int) (later [3]string) {
+		res := sim.Run(t, sim.Config{Seed: 1}, func(*sim.World) error {
+			for range before {
+				_ = rand.Text()
+			}
+			time.Sleep(time.Nanosecond)
+			later[0], later[1] = rand.Text(), rand.Text()
+			time.Sleep(time.Nanosecond)
+			later[2] = rand.Text()
+			return nil
+		})
+		require.NoError(t, res.Err)
+		return later
+	}
+	later := draws(0)
+	require.Equal(t, later, draws(3))
+	require.NotEqual(t, later[0], later[1])
+	require.NotEqual(t, later[0], later[2])
+}
+
 // Goal: runs that are not byte-exact are compared by their outcome, and told apart by it; an empty one proves
 // nothing.
 func TestOutcomeIsCompared(t *testing.T) {

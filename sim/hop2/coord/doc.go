@@ -16,7 +16,7 @@
 // # Determinism
 //
 // A node's ticks are its own timer's. The jitter of raft's elections comes from crypto/rand, which a world
-// seeds.
+// seeds for each instant.
 //
 // # Limitations
 //
