@@ -10,7 +10,10 @@
 // # Determinism
 //
 // A run is a function of the scenario's parameters, its mutant, and the seed. So is its report, but for wall
-// time and for the memory of a connection, which are measured.
+// time and for the memory of a connection, which are measured. Runs with WebRTC are an exception ([Inexact]): pion's
+// draws shift them by milliseconds, and what they are compared by is what came of them. With a hop 2 that keeps no log
+// (redis-pubsub, nats) and clients that come and go all at once, even that may differ: who is the first to come back to
+// an edge has it subscribe to the room, and finds a gap that the next one does not.
 //
 // # Limitations
 //
