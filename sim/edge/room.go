@@ -39,12 +39,21 @@ type room struct {
 	subs   map[*subscription]struct{}
 	high   uint64 // greatest lag of any subscription so far
 	held   uint64 // most messages that were kept for any of them
+	turns  time.Duration
 }
 
 func newRoom(s *Server, name string) *room {
 	rm := &room{srv: s, name: name, ready: make(chan struct{}), subs: map[*subscription]struct{}{}}
 	rm.ctx, rm.stop = context.WithCancel(s.alive)
 	return rm
+}
+
+// turn is a nanosecond more for each client that comes.
+func (rm *room) turn() time.Duration {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	rm.turns++
+	return rm.turns
 }
 
 // stopLinger says that somebody is in the room, or that it closes otherwise. The server's lock is held.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twohop/twohop/model"
 	"github.com/twohop/twohop/sim/hop1"
@@ -18,7 +19,8 @@ type subscription struct {
 	start  hop1.Start
 	closed chan struct{}
 	once   sync.Once
-	leave  func() // ends the member's presence
+	leave  func()        // ends the member's presence
+	turn   time.Duration // see upstream
 
 	// The room's lock guards these.
 	on      *stretch
@@ -43,7 +45,7 @@ func (s *Server) Open(ctx context.Context, name string, from model.Cursor) (hop1
 	defer cancel()
 	defer context.AfterFunc(s.alive, cancel)()
 	member := hop1.Identity(ctx)
-	sub := &subscription{rm: rm, who: s.cfg.Who(ctx), closed: make(chan struct{}), leave: func() {}}
+	sub := &subscription{rm: rm, who: s.cfg.Who(ctx), closed: make(chan struct{}), leave: func() {}, turn: rm.turn()}
 	if err := sub.open(ctx, from); err != nil {
 		sub.Close()
 		if s.alive.Err() != nil {
@@ -115,7 +117,7 @@ func (sub *subscription) catchUp(ctx context.Context, from model.Cursor) error {
 	if from.Epoch == sub.on.epoch && from.Seq > sub.at {
 		// The client was at a server that is ahead of this one, or its log is not ours. Hop 2 knows,
 		// but only if asked for the cursor itself: its anchor may be a message yet to come.
-		up, err := sub.rm.srv.upstream(ctx, sub.rm.name, from)
+		up, err := sub.upstream(ctx, from)
 		if err != nil {
 			return err
 		}
@@ -124,7 +126,7 @@ func (sub *subscription) catchUp(ctx context.Context, from model.Cursor) error {
 			return sub.replay(ctx, up, hop1.Start{Cursor: got.Cursor, Anchor: sub.anchor(got.Cursor), Gap: got.Gap})
 		}
 	}
-	up, err := sub.rm.srv.upstream(ctx, sub.rm.name, beforeAnchor(from))
+	up, err := sub.upstream(ctx, beforeAnchor(from))
 	if err != nil {
 		return err
 	}
@@ -154,7 +156,8 @@ func (sub *subscription) anchor(at model.Cursor) string {
 }
 
 // replay makes a backlog of what a subscription gives, up to the client's position on the stretch and at
-// least up to the start, which is what the client is told.
+// least up to the start, which is what the client is told. What comes with that in one batch, and how much of it, would
+// be the scheduler's choice; the stretch has it, too.
 func (sub *subscription) replay(ctx context.Context, up upstream, start hop1.Start) error {
 	at := up.Start().Cursor
 	if at.Epoch != sub.on.epoch {
@@ -170,6 +173,9 @@ func (sub *subscription) replay(ctx context.Context, up upstream, start hop1.Sta
 		}
 		if b.Gap != nil {
 			return errMoved
+		}
+		if beyond := b.Cursor.Seq - need; b.Cursor.Seq > need {
+			b.Messages, b.Cursor.Seq = b.Messages[:uint64(len(b.Messages))-beyond], need
 		}
 		sub.rm.srv.observe(model.Receive, sub.rm.name, b.Cursor.Epoch, "", b.Messages)
 		backlog = append(backlog, b.Messages...)
@@ -189,6 +195,15 @@ func (sub *subscription) replay(ctx context.Context, up upstream, start hop1.Sta
 		sub.at = max(sub.at, at.Seq)
 	}
 	return nil
+}
+
+// upstream subscribes to hop 2, for a while, at the client's turn. Those who waited for their room, or for one packet,
+// go on at one instant; and whoever comes first to a broker is served first.
+func (sub *subscription) upstream(ctx context.Context, from model.Cursor) (upstream, error) {
+	if err := pause(ctx, sub.turn); err != nil {
+		return upstream{}, err
+	}
+	return sub.rm.srv.upstream(ctx, sub.rm.name, from)
 }
 
 // upstream is a temporary subscription to hop 2.

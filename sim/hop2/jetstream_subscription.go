@@ -21,7 +21,7 @@ func (s *JetStream) Subscribe(ctx context.Context, room string, from model.Curso
 	}
 	sub := &jetSubscription{
 		readerEnd: newReaderEnd(s.link.ctx.Done()), s: s, room: room, inbox: newInbox[jetItem](s.cfg.Inbox),
-		answered: make(chan natsAnswer, 1), from: &from,
+		answered: make(chan natsAnswer, 1), from: &from, serial: s.link.newSerial(room),
 	}
 	if err := sub.begin(ctx); err != nil {
 		sub.Unsubscribe()
@@ -33,10 +33,11 @@ func (s *JetStream) Subscribe(ctx context.Context, room string, from model.Curso
 // jetSubscription is one reader. It has no goroutine: Next does the work. It is a natsReader.
 type jetSubscription struct {
 	readerEnd
-	s     *JetStream
-	room  string
-	start Start
-	inbox inbox[jetItem]
+	s      *JetStream
+	room   string
+	serial int // tells it from the room's other subscriptions: which is served first is not the scheduler's choice
+	start  Start
+	inbox  inbox[jetItem]
 
 	// The reader's.
 	from  *model.Cursor // where to start; nil once that is agreed
@@ -50,6 +51,7 @@ type jetSubscription struct {
 	page     page            // what the log was, when it was last looked at
 	silence  time.Time       // when to take the consumer for dead, if nothing comes before
 	expect   uint64          // the consumer's next number
+	tries    int             // consumers that were made
 	anchored bool            // the consumer need not show first which message is at the position, or it has
 
 	mu       sync.Mutex
@@ -179,7 +181,7 @@ func (j *jetSubscription) call() {
 	default:
 		c = j.consumeCall()
 	}
-	c.answer = func(a natsAnswer) { j.answered <- a }
+	c.answer, c.tie = func(a natsAnswer) { j.answered <- a }, fmt.Sprintf("%06d", j.serial)
 	j.waiting = true
 	j.s.link.calls.put(c)
 }
@@ -187,7 +189,8 @@ func (j *jetSubscription) call() {
 // consumeCall makes a consumer that begins with the message at the position, or after it, if that is not kept.
 func (j *jetSubscription) consumeCall() *natsCall {
 	s := j.s
-	name := s.link.newName(j.room)
+	j.tries++
+	name := fmt.Sprintf("%s-%s-%06d-%d", natsToken(j.room), s.link.id, j.serial, j.tries)
 	j.mu.Lock()
 	j.consumer = name
 	j.mu.Unlock()

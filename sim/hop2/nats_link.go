@@ -35,7 +35,7 @@ type natsLink struct {
 
 	mu       sync.Mutex                     // never held across anything that blocks
 	readers  map[string]map[natsReader]bool // by subject
-	names    map[string]int                 // given away, by room
+	serials  map[string]int                 // given away, by room
 	sessions int
 	failures int
 	lastFail string
@@ -87,7 +87,7 @@ func newNATSLink(cfg *Config) *natsLink {
 		cfg: cfg, id: id, name: "_INBOX." + id,
 		calls:    newGather(compareNATSCalls),
 		subjects: newGather(strings.Compare),
-		readers:  map[string]map[natsReader]bool{}, names: map[string]int{},
+		readers:  map[string]map[natsReader]bool{}, serials: map[string]int{},
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.attempts = attempts{cfg, l.ctx.Done(), natsPermanent}
@@ -129,13 +129,13 @@ func (l *natsLink) unlisten(subject string, r natsReader) {
 	}
 }
 
-// newName gives a name for something of a room that nothing else has. It is one token of a subject. What
-// other rooms do at the same instant has no influence on it.
-func (l *natsLink) newName(room string) string {
+// newSerial gives a number that no other subscription to a room has on this link. What other rooms do at the same
+// instant has no influence on it.
+func (l *natsLink) newSerial(room string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.names[room]++
-	return fmt.Sprintf("%s-%s-%08d", natsToken(room), l.id, l.names[room])
+	l.serials[room]++
+	return l.serials[room]
 }
 
 // do makes one call and waits for its answer.
