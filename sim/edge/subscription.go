@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -156,8 +157,7 @@ func (sub *subscription) anchor(at model.Cursor) string {
 }
 
 // replay makes a backlog of what a subscription gives, up to the client's position on the stretch and at
-// least up to the start, which is what the client is told. What comes with that in one batch, and how much of it, would
-// be the scheduler's choice; the stretch has it, too.
+// least up to the start, which is what the client is told.
 func (sub *subscription) replay(ctx context.Context, up upstream, start hop1.Start) error {
 	at := up.Start().Cursor
 	if at.Epoch != sub.on.epoch {
@@ -166,16 +166,14 @@ func (sub *subscription) replay(ctx context.Context, up upstream, start hop1.Sta
 	sub.start = start
 	need := max(start.Cursor.Seq, sub.at)
 	var backlog []model.Message
+	whole := instants{up: up, most: math.MaxInt}
 	for at.Seq < need {
-		b, err := up.Next(ctx)
+		b, err := whole.next(ctx)
 		if err != nil {
 			return err
 		}
 		if b.Gap != nil {
 			return errMoved
-		}
-		if beyond := b.Cursor.Seq - need; b.Cursor.Seq > need {
-			b.Messages, b.Cursor.Seq = b.Messages[:uint64(len(b.Messages))-beyond], need
 		}
 		sub.rm.srv.observe(model.Receive, sub.rm.name, b.Cursor.Epoch, "", b.Messages)
 		backlog = append(backlog, b.Messages...)
