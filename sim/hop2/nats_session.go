@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,8 +21,6 @@ type natsSession struct {
 	calls   uint64
 	pending map[string]*sentCall // by the subject that it is answered on
 	queue   []*sentCall          // the pending ones and some that are not, in order of sending
-	apart   []*natsCall          // calls to JetStream's API, to be sent at apartAt
-	apartAt time.Time
 }
 
 type sentCall struct {
@@ -45,9 +42,6 @@ func (s *natsSession) close(err error) {
 			c.fail(err)
 		}
 	}
-	for _, c := range s.apart {
-		c.fail(err)
-	}
 }
 
 // serve hands on what comes, and sends what is put, until the connection is lost. What is due at one
@@ -67,7 +61,9 @@ func (s *natsSession) serve() error {
 		if err := s.follow(s.l.subjects.grab()); err != nil {
 			return err
 		}
-		s.sendAll(s.l.calls.grab())
+		for _, c := range s.l.calls.grab() {
+			s.send(c)
+		}
 		t.Reset(time.Until(s.next()))
 		select {
 		case m := <-s.came:
@@ -86,33 +82,6 @@ func (s *natsSession) serve() error {
 	}
 }
 
-// apiApart is how much later than messages of the same instant calls to JetStream's API are sent. A server answers a
-// call at once, but has a stream's goroutine take messages in: of a message and a call in one packet, whether the call's
-// answer knows of the message would be the scheduler's choice.
-const apiApart = 13 * time.Microsecond
-
-// sendAll sends messages, and calls to JetStream's API when no message has been sent for apiApart.
-func (s *natsSession) sendAll(calls []*natsCall) {
-	now := time.Now()
-	for _, c := range calls {
-		if strings.HasPrefix(c.subject, "$JS.API.") {
-			s.apart = append(s.apart, c)
-		} else {
-			s.send(c)
-		}
-	}
-	if len(calls) > 0 {
-		s.apartAt = now.Add(apiApart)
-	}
-	if now.Before(s.apartAt) {
-		return
-	}
-	for _, c := range s.apart {
-		s.send(c)
-	}
-	s.apart = nil
-}
-
 // next fails the calls whose time is over, and gives when to look again.
 func (s *natsSession) next() time.Time {
 	now := time.Now()
@@ -127,9 +96,6 @@ func (s *natsSession) next() time.Time {
 			s.settle(c, natsAnswer{err: fmt.Errorf("no answer on %s within %v", c.subject, s.l.cfg.Timeout)})
 		}
 		s.queue = s.queue[1:]
-	}
-	if len(s.apart) > 0 && s.apartAt.Before(next) {
-		next = s.apartAt
 	}
 	for _, due := range []func() (time.Time, bool){s.l.subjects.due, s.l.calls.due} {
 		if at, ok := due(); ok && at.Before(next) {

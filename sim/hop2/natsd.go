@@ -94,7 +94,7 @@ func startNATS(store *NATSStore) (*server.Server, error) {
 // natsBroker is one life of a server.
 type natsBroker struct {
 	server  *server.Server
-	ordered bool // see carryInOrder
+	ordered bool // see carryInOrder and carryApart
 	tasks   sync.WaitGroup
 
 	mu    sync.Mutex
@@ -132,16 +132,13 @@ func (b *natsBroker) bridge(conn, inner net.Conn) {
 		_ = conn.Close()
 		_ = inner.Close()
 	}
+	if b.ordered {
+		b.tasks.Go(func() { carry(func() { _ = carryApart(inner, conn) }) })
+		b.tasks.Go(func() { carry(func() { _ = carryInOrder(conn, inner) }) })
+		return
+	}
 	b.tasks.Go(func() { carry(func() { _, _ = io.Copy(inner, conn) }) })
-	b.tasks.Go(func() {
-		carry(func() {
-			if b.ordered {
-				_ = carryInOrder(conn, inner)
-			} else {
-				_, _ = io.Copy(conn, inner)
-			}
-		})
-	})
+	b.tasks.Go(func() { carry(func() { _, _ = io.Copy(conn, inner) }) })
 }
 
 // close closes the connections, in order, and waits for all that the server started.
