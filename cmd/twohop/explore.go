@@ -102,9 +102,14 @@ func (o *exploreOptions) explore(stdout, stderr io.Writer) error {
 	if _, err := scenarios.FindProperties(o.check); err != nil {
 		return fmt.Errorf("--check: %w", err)
 	}
+	added, err := o.addedFaults()
+	if err != nil {
+		return err
+	}
 	if err := checkWritable(o.out); err != nil {
 		return err
 	}
+	warnOfLate(stderr, s, added)
 	interrupt, stop := interruptions(stderr)
 	defer stop()
 	e, err := o.search(interrupt, newBar(stderr, o.seeds, o.name, o.quiet || o.json))

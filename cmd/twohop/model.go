@@ -25,6 +25,14 @@ func modelCommand() *cobra.Command {
 			} else if cfg.Mutant != "" {
 				return fmt.Errorf("--mutant: %q of which protocol? They are %v", cfg.Mutant, protocols)
 			}
+			for _, name := range []string{"clients", "messages", "faults"} {
+				if f := cmd.Flags().Lookup(name); f.Value.String() == "0" { // the model takes it for the default
+					return fmt.Errorf("--%s: 0 is not allowed: want 1 or more%s", name, map[string]string{"faults": ", or --calm for none"}[name])
+				}
+			}
+			if cfg.Calm && cmd.Flags().Changed("faults") {
+				return fmt.Errorf("--faults: %d is not allowed with --calm, which has none", cfg.Faults)
+			}
 			return exploreModel(cmd.OutOrStdout(), protocols, cfg)
 		},
 	}
@@ -47,7 +55,7 @@ func exploreModel(out io.Writer, protocols []string, cfg model.ExploreConfig) er
 		began := time.Now()
 		e, err := model.Explore(cfg)
 		if err != nil {
-			return err
+			return fmt.Errorf("model: %w", err)
 		}
 		verdict := model.Ok
 		switch {

@@ -101,6 +101,7 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 			fmt.Fprintln(stderr, "twohop: warning:", warning)
 		}
 	}
+	warnOfLate(stderr, s, added)
 	interrupt, stop := interruptions(stderr)
 	defer stop()
 	bar := newProgress(stderr, s, o)
@@ -174,11 +175,16 @@ func (o *runOptions) scenario() (scenarios.Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
+	given := map[string]string{}
 	for _, set := range o.sets {
 		key, value, found := strings.Cut(set, "=")
 		if !found {
 			return nil, fmt.Errorf("--set %s: want key=value, such as %s=%v", set, s.Params()[0].Name, s.Params()[0].Value)
 		}
+		if before, twice := given[key]; twice {
+			return nil, fmt.Errorf("--set %s: it is %s already; want one value", set, before)
+		}
+		given[key] = value
 		if err := scenarios.Set(s, key, value); err != nil {
 			return nil, err
 		}
