@@ -14,6 +14,6 @@
 //
 // # Limitations
 //
-// Parameters are checked one by one: combinations that make no sense, such as more edges than clients,
-// run and show what they show.
+// Parameters are checked one by one, and together where a system cannot be built of them. Other combinations that make
+// no sense, such as more edges than clients, run and show what they show.
 package scenarios

@@ -1,6 +1,7 @@
 package scenarios_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +32,9 @@ func TestMutantCatalogue(t *testing.T) {
 	for _, s := range scenarios.All() {
 		for _, m := range s.Mutants() {
 			require.Contains(t, mutants, m.Name, "the mutant %s of %s is not in the catalogue", m.Name, s.Name())
+			if at := slices.Index(names, s.Name()+"/"+m.Name); at >= 0 {
+				require.Equal(t, catchers[at], m.Catcher, "what %s of %s is listed to be caught by, and is", m.Name, s.Name())
+			}
 		}
 	}
 }

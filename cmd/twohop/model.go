@@ -17,7 +17,10 @@ func modelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "model [PROTOCOL]",
 		Short: "Go through every state that a protocol of the reference model can get into",
-		Args:  cobra.MaximumNArgs(1),
+		Long: "model goes through every interleaving of a small system's protocol: \"resume\", that of clients who come back, or\n" +
+			"\"scaling\", the four-step dance by which rooms go from one edge to another; both without an argument. The state\n" +
+			"space grows fast: three clients in resume are too many, and unknown after a minute.\n\n" + exitStatuses,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			protocols := model.ExploreProtocols()
 			if len(args) == 1 {

@@ -47,7 +47,10 @@ func shrinkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "shrink FILE",
 		Short: "Reduce a failing run's faults, parameters and length to what the failure takes",
-		Args:  oneCapsule,
+		Long: "shrink makes the run of a capsule again and again, each time with something less of it, and keeps what still\n" +
+			"violates the same property. The result is a capsule, too. Its exit status is 0 then, and 3 if the run does not\n" +
+			"violate anything.",
+		Args: oneCapsule,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.shrink(args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
