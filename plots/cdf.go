@@ -198,7 +198,7 @@ func (t quantileTable) drawAs(c draw.Canvas, counted, greatest string) {
 		mark  draw.GlyphStyle
 		value func(model.Distribution) string
 	}{
-		{counted, 165, draw.GlyphStyle{}, func(d model.Distribution) string { return thousands(len(d.Sorted)) }},
+		{counted, 165, draw.GlyphStyle{}, func(d model.Distribution) string { return Thousands(len(d.Sorted)) }},
 		{"median", 240, medianMark, func(d model.Distribution) string { return short(d.Quantile(0.5)) }},
 		{"99th percentile", 340, p99Mark, func(d model.Distribution) string { return short(d.Quantile(0.99)) }},
 		{greatest, 405, draw.GlyphStyle{}, func(d model.Distribution) string { return short(d.Quantile(1)) }},

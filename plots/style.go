@@ -148,10 +148,11 @@ func count(n int, noun string) string {
 	if n != 1 {
 		noun += "s"
 	}
-	return thousands(n) + " " + noun
+	return Thousands(n) + " " + noun
 }
 
-func thousands(n int) string {
+// Thousands writes a number, 0 or more, with its thousands apart, as figures do: 12,345.
+func Thousands(n int) string {
 	digits := fmt.Sprint(n)
 	var groups []string
 	for len(digits) > 3 {

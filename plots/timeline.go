@@ -38,7 +38,7 @@ func Timeline(h *model.History) *Figure {
 	f := &Figure{
 		title: timelineTitle(faults, lanes, end),
 		subtitle: fmt.Sprintf("Each dot is one of %s deliveries to %s, at the time it arrived",
-			thousands(len(ls)), count(clients(ls), "client")),
+			Thousands(len(ls)), count(clients(ls), "client")),
 		plot: newPlot(),
 	}
 	p := f.plot
@@ -93,7 +93,7 @@ func timelineTitle(faults []fault, lanes []*lane, end time.Duration) string {
 	var counts []string
 	for _, l := range lanes {
 		if l.inTitle {
-			counts = append(counts, thousands(len(l.times))+" "+l.name)
+			counts = append(counts, Thousands(len(l.times))+" "+l.name)
 		}
 	}
 	switch {
@@ -155,7 +155,7 @@ const swatchRow = vg.Length(14)
 func (s swatches) place(width vg.Length) (texts []string, at []vg.Point) {
 	x, y := vg.Length(0), vg.Length(0)
 	for _, d := range s.rows {
-		text := fit(fmt.Sprintf("%s (n = %s)", transportName(d.Transport), thousands(len(d.Sorted))), bodyStyle, width-11)
+		text := fit(fmt.Sprintf("%s (n = %s)", transportName(d.Transport), Thousands(len(d.Sorted))), bodyStyle, width-11)
 		if x > 0 && x+11+bodyStyle.Width(text) > width {
 			x, y = 0, y+swatchRow
 		}
@@ -232,7 +232,7 @@ func axisWidth(p *plot.Plot) vg.Length {
 
 func (*lane) height() vg.Length { return laneHeight }
 
-func (l *lane) label() string { return thousands(len(l.times)) + " " + l.name }
+func (l *lane) label() string { return Thousands(len(l.times)) + " " + l.name }
 
 // draw gives each bar the height of its count, relative to the lane's greatest.
 func (l *lane) draw(c, data draw.Canvas, p *plot.Plot) {
