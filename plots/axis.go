@@ -64,7 +64,7 @@ func number(v, step float64) string {
 	s := strconv.FormatFloat(math.Abs(v), 'f', decimals, 64)
 	whole, rest, _ := strings.Cut(s, ".")
 	if n, err := strconv.Atoi(whole); err == nil {
-		whole = thousands(n)
+		whole = Thousands(n)
 	}
 	if rest != "" {
 		whole += "." + rest

@@ -39,7 +39,7 @@ func DeliveryCDF(h *model.History) *Figure {
 	p.Y.Label.Text = "Deliveries no slower (%)"
 	p.Y.Min, p.Y.Max = 0, 100
 	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 25, Label: "25"}, {Value: 50, Label: "50"}, {Value: 75, Label: "75"}, {Value: 100, Label: "100"}}
-	p.Add(grid{}, level{99, "99 %"})
+	p.Add(grid{}, level(99))
 	var transports []string
 	for _, d := range ds {
 		transports = append(transports, d.Transport)
@@ -83,24 +83,20 @@ func transportName(t string) string {
 	return t
 }
 
-// level is a dotted line at a percentage, with its name.
-type level struct {
-	percent float64
-	name    string
-}
+// level is a dotted line at a percentage.
+type level float64
 
 func (l level) Plot(c draw.Canvas, p *plot.Plot) {
-	y := c.Y(p.Y.Norm(l.percent))
+	y := c.Y(p.Y.Norm(float64(l)))
 	s := line(0.6, softInk)
 	s.Dashes = []vg.Length{1, 2}
 	c.StrokeLine2(s, c.Min.X, y, c.Max.X, y)
-	c.FillText(softStyle, vg.Point{X: c.Min.X + 4, Y: y - 11}, l.name)
 }
 
 // curveStyle is the stroke of a figure's i-th curve. Where curves coincide, the gaps in the later ones
 // let the earlier ones be seen.
 func curveStyle(i int, ink color.NRGBA) draw.LineStyle {
-	dashes := [][]vg.Length{nil, {6, 3}, {2.5, 2.5}, {9, 2.5, 2, 2.5}, {1.2, 2}}
+	dashes := [][]vg.Length{nil, {6, 3}, {2.5, 2.5}, {9, 2.5, 2, 2.5}, {1.2, 2}, {12, 3}, {6, 2, 1.2, 2, 1.2, 2}, {4, 1.2}}
 	s := line(1.7, ink)
 	if i == 0 {
 		s.Width = 2.2
@@ -202,7 +198,7 @@ func (t quantileTable) drawAs(c draw.Canvas, counted, greatest string) {
 		mark  draw.GlyphStyle
 		value func(model.Distribution) string
 	}{
-		{counted, 165, draw.GlyphStyle{}, func(d model.Distribution) string { return thousands(len(d.Sorted)) }},
+		{counted, 165, draw.GlyphStyle{}, func(d model.Distribution) string { return Thousands(len(d.Sorted)) }},
 		{"median", 240, medianMark, func(d model.Distribution) string { return short(d.Quantile(0.5)) }},
 		{"99th percentile", 340, p99Mark, func(d model.Distribution) string { return short(d.Quantile(0.99)) }},
 		{greatest, 405, draw.GlyphStyle{}, func(d model.Distribution) string { return short(d.Quantile(1)) }},

@@ -55,10 +55,16 @@ type bands []fault
 
 func (b bands) Plot(c draw.Canvas, p *plot.Plot) { drawBands(c, c, p, b) }
 
-// drawBands shades the faults over the height of c, at the x axis of data.
+// drawBands shades the faults over the height of c, at the x axis of data. Faults that coincide are shaded once: the
+// shade of many would hide what is behind it.
 func drawBands(c, data draw.Canvas, p *plot.Plot, faults []fault) {
+	shaded := map[[2]vg.Length]bool{}
 	for _, f := range faults {
 		x0, x1 := f.extent(data, p)
+		if shaded[[2]vg.Length{x0, x1}] {
+			continue
+		}
+		shaded[[2]vg.Length{x0, x1}] = true
 		c.SetColor(bandInk)
 		c.Fill(polygon(
 			vg.Point{X: x0, Y: c.Min.Y}, vg.Point{X: x0, Y: c.Max.Y},
@@ -71,10 +77,10 @@ func drawBands(c, data draw.Canvas, p *plot.Plot, faults []fault) {
 	}
 }
 
-// extent is where the fault is on the x axis, at least a hair wide.
+// extent is where the fault is on the x axis, at least a hair wide. One that lasts longer than the axis ends with it.
 func (f fault) extent(data draw.Canvas, p *plot.Plot) (x0, x1 vg.Length) {
 	x0, x1 = data.X(p.X.Norm(seconds(f.begin))), data.X(p.X.Norm(seconds(f.end)))
-	return x0, max(x1, x0+0.5)
+	return x0, max(min(x1, data.Max.X), x0+0.5)
 }
 
 // faultLabels names each fault above its band, in as many rows as it takes for no two to overlap.
@@ -90,32 +96,47 @@ const (
 	labelSpacing = vg.Length(6)
 )
 
-// label is a fault's name in its place.
+// label names faults that coincide, in its place.
 type label struct {
-	fault
-	text string
-	x    vg.Length
-	row  int
+	fault // the first of them
+	names int
+	text  string
+	x     vg.Length
+	row   int
+}
+
+// together makes labels of faults, one of those that coincide and have their names side by side within a width.
+func together(faults []fault, width vg.Length) (labels []label) {
+	for _, f := range faults {
+		if n := len(labels) - 1; n >= 0 && labels[n].begin == f.begin && labels[n].end == f.end {
+			if text := labels[n].text + ", " + f.note; faultStyle.Width(text) <= width {
+				labels[n].text = text
+				labels[n].names++
+				continue
+			}
+		}
+		labels = append(labels, label{fault: f, names: 1, text: f.note})
+	}
+	return labels
 }
 
 // place gives each label the first row with room for it, as far to the left as its fault begins, or as
-// the right edge demands. Those that no row has room for are counted.
+// the right edge demands. The faults of those that no row has room for are counted.
 func (l *faultLabels) place(left, right vg.Length) (labels []label, unnamed int) {
 	var free [mostRows]vg.Length
-	for _, f := range l.faults {
-		text := fit(f.note, faultStyle, right-left)
-		x := left + (right-left)*vg.Length(seconds(f.begin)/max(seconds(l.end), 1e-6))
-		x = max(left, min(x+2, right-faultStyle.Width(text)))
-		row := 0
-		for row < mostRows && free[row] > x {
-			row++
+	for _, lb := range together(l.faults, (right-left)/2) {
+		lb.text = fit(lb.text, faultStyle, right-left)
+		x := left + (right-left)*vg.Length(seconds(lb.begin)/max(seconds(l.end), 1e-6))
+		lb.x = max(left, min(x+2, right-faultStyle.Width(lb.text)))
+		for lb.row < mostRows && free[lb.row] > lb.x {
+			lb.row++
 		}
-		if row == mostRows {
-			unnamed++
+		if lb.row == mostRows {
+			unnamed += lb.names
 			continue
 		}
-		free[row] = x + faultStyle.Width(text) + labelSpacing
-		labels = append(labels, label{f, text, x, row})
+		free[lb.row] = lb.x + faultStyle.Width(lb.text) + labelSpacing
+		labels = append(labels, lb)
 	}
 	return labels, unnamed
 }

@@ -169,6 +169,6 @@ func (t scaleTable) draw(c, data draw.Canvas, _ *plot.Plot) {
 			peak = max(peak, n)
 		}
 		percent := func(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) }
-		row(i+1, e.Name, percent(e.Moved[0]), percent(e.Moved[1]), percent(e.Expected), thousands(peak))
+		row(i+1, e.Name, percent(e.Moved[0]), percent(e.Moved[1]), percent(e.Expected), Thousands(peak))
 	}
 }

@@ -53,7 +53,7 @@ func Staleness(h *model.History) *Figure {
 	p.Y.Label.Text = "Time no staler (%)"
 	p.Y.Min, p.Y.Max = 0, 100
 	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 25, Label: "25"}, {Value: 50, Label: "50"}, {Value: 75, Label: "75"}, {Value: 100, Label: "100"}}
-	p.Add(grid{}, level{99, "99 %"})
+	p.Add(grid{}, level(99))
 	ink := inks(transports)
 	var curves []curve
 	for i, d := range ds {

@@ -36,8 +36,8 @@ var (
 )
 
 // The palette of Okabe and Ito ("Color Universal Design", 2008), which people with any kind of colour
-// vision can tell apart, less its yellow, which is too faint on white. A transport has the same colour
-// in every figure; names that are not ours share the rest.
+// vision can tell apart, with a grey in place of its yellow, which is too faint on white. A transport has the same
+// colour in every figure; names that are not ours share those that no transport of the figure has.
 var (
 	transportInk = map[string]color.NRGBA{
 		"poll":     {0xe6, 0x9f, 0x00, 0xff},
@@ -46,20 +46,28 @@ var (
 		"ws":       {0x00, 0x9e, 0x73, 0xff},
 		"webrtc":   {0xcc, 0x79, 0xa7, 0xff},
 	}
-	otherInks = []color.NRGBA{{0x56, 0xb4, 0xe9, 0xff}, {0x22, 0x22, 0x22, 0xff}, {0x99, 0x99, 0x99, 0xff}}
+	otherInks = []color.NRGBA{
+		{0x56, 0xb4, 0xe9, 0xff}, {0x22, 0x22, 0x22, 0xff}, {0x99, 0x99, 0x99, 0xff},
+		transportInk["longpoll"], transportInk["ws"], transportInk["poll"], transportInk["sse"], transportInk["webrtc"],
+	}
 )
 
-// inks gives each transport its colour. The names must be sorted.
+// inks gives each transport its colour. The names must be sorted. Up to eight have colours of their own.
 func inks(transports []string) map[string]color.NRGBA {
 	m := map[string]color.NRGBA{}
+	free := slices.Clone(otherInks)
+	for _, t := range transports {
+		if c, known := transportInk[t]; known {
+			m[t] = c
+			free = slices.DeleteFunc(free, func(other color.NRGBA) bool { return other == c })
+		}
+	}
 	others := 0
 	for _, t := range transports {
-		c, known := transportInk[t]
-		if !known {
-			c = otherInks[others%len(otherInks)]
+		if _, known := m[t]; !known {
+			m[t] = free[others%len(free)]
 			others++
 		}
-		m[t] = c
 	}
 	return m
 }
@@ -140,10 +148,11 @@ func count(n int, noun string) string {
 	if n != 1 {
 		noun += "s"
 	}
-	return thousands(n) + " " + noun
+	return Thousands(n) + " " + noun
 }
 
-func thousands(n int) string {
+// Thousands writes a number, 0 or more, with its thousands apart, as figures do: 12,345.
+func Thousands(n int) string {
 	digits := fmt.Sprint(n)
 	var groups []string
 	for len(digits) > 3 {

@@ -38,7 +38,7 @@ func Timeline(h *model.History) *Figure {
 	f := &Figure{
 		title: timelineTitle(faults, lanes, end),
 		subtitle: fmt.Sprintf("Each dot is one of %s deliveries to %s, at the time it arrived",
-			thousands(len(ls)), count(clients(ls), "client")),
+			Thousands(len(ls)), count(clients(ls), "client")),
 		plot: newPlot(),
 	}
 	p := f.plot
@@ -93,7 +93,7 @@ func timelineTitle(faults []fault, lanes []*lane, end time.Duration) string {
 	var counts []string
 	for _, l := range lanes {
 		if l.inTitle {
-			counts = append(counts, thousands(len(l.times))+" "+l.name)
+			counts = append(counts, Thousands(len(l.times))+" "+l.name)
 		}
 	}
 	switch {
@@ -143,25 +143,39 @@ func (d dots) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// swatches is the legend in a row.
+// swatches is the legend, in as many rows as it takes.
 type swatches struct {
 	ink  map[string]color.NRGBA
 	rows []model.Distribution
 }
 
-func (swatches) height() vg.Length { return 18 }
+const swatchRow = vg.Length(14)
+
+// place gives each entry its text, and its place from the top left within a width.
+func (s swatches) place(width vg.Length) (texts []string, at []vg.Point) {
+	x, y := vg.Length(0), vg.Length(0)
+	for _, d := range s.rows {
+		text := fit(fmt.Sprintf("%s (n = %s)", transportName(d.Transport), Thousands(len(d.Sorted))), bodyStyle, width-11)
+		if x > 0 && x+11+bodyStyle.Width(text) > width {
+			x, y = 0, y+swatchRow
+		}
+		texts, at = append(texts, text), append(at, vg.Point{X: x, Y: y})
+		x += 11 + bodyStyle.Width(text) + 18
+	}
+	return texts, at
+}
+
+func (s swatches) height() vg.Length {
+	_, at := s.place(width - 2*margin)
+	return at[len(at)-1].Y + 18
+}
 
 func (s swatches) draw(c, _ draw.Canvas, _ *plot.Plot) {
-	x := c.Min.X
-	for _, d := range s.rows {
-		label := fmt.Sprintf("%s (n = %s)", transportName(d.Transport), thousands(len(d.Sorted)))
-		label = fit(label, bodyStyle, c.Max.X-x-12)
-		if label == "" {
-			return
-		}
-		c.DrawGlyph(draw.GlyphStyle{Color: s.ink[d.Transport], Radius: 3, Shape: draw.CircleGlyph{}}, vg.Point{X: x + 3, Y: c.Max.Y - 8})
-		c.FillText(bodyStyle, vg.Point{X: x + 11, Y: c.Max.Y - 11.5}, label)
-		x += 11 + bodyStyle.Width(label) + 18
+	texts, at := s.place(c.Size().X)
+	for i, d := range s.rows {
+		x, y := c.Min.X+at[i].X, c.Max.Y-at[i].Y
+		c.DrawGlyph(draw.GlyphStyle{Color: s.ink[d.Transport], Radius: 3, Shape: draw.CircleGlyph{}}, vg.Point{X: x + 3, Y: y - 8})
+		c.FillText(bodyStyle, vg.Point{X: x + 11, Y: y - 11.5}, texts[i])
 	}
 }
 
@@ -218,7 +232,7 @@ func axisWidth(p *plot.Plot) vg.Length {
 
 func (*lane) height() vg.Length { return laneHeight }
 
-func (l *lane) label() string { return thousands(len(l.times)) + " " + l.name }
+func (l *lane) label() string { return Thousands(len(l.times)) + " " + l.name }
 
 // draw gives each bar the height of its count, relative to the lane's greatest.
 func (l *lane) draw(c, data draw.Canvas, p *plot.Plot) {

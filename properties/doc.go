@@ -6,12 +6,12 @@
 //
 // Start with [Check] and [All]; [Catalogue] lists the others, and [Find] reads one such as
 // "Staleness(500ms)". [NoLoss], [NoDuplicate], [InOrder] and [HonestRecovery] are what a client's
-// application notices; [FIFO], [Causal] and [TotalOrder] are other promises of order,
-// [Staleness], [Reconnect] and [ReconnectRate] those of time. [Linearizable] is about the room's log behind it, and its
-// like about other shared objects; [NoZombie], [BoundedQueue], [FanoutBound], [MinimalMovement] and
-// [DualDelivery] are about the servers, and need events that only some worlds record. [Conforms] holds
-// a run against the whole specification. [LastValue] is for systems that conflate; it has to be told what
-// a message's key is.
+// application notices, and [Refill] after a failover; [FIFO], [Causal] and [TotalOrder] are other promises of
+// order, [Staleness], [Reconnect] and [ReconnectRate] those of time. [Linearizable] is about the room's log
+// behind it, and its like about other shared objects; [NoZombie], [BoundedQueue], [FanoutBound],
+// [MinimalMovement], [DualDelivery] and [Presence] are about the servers, and need events that only some worlds
+// record. [Conforms] holds a run against the whole specification. [LastValue] is for systems that conflate; it
+// has to be told what a message's key is.
 //
 // # Determinism
 //

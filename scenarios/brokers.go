@@ -61,7 +61,7 @@ const (
 	faultRestart   = "broker-restart"   // the broker crashes, and comes back with what its disk keeps
 	faultPartition = "broker-partition" // the first edge, or relay, and the broker do not reach each other
 	faultCrash     = "edge-crash"       // the first edge crashes, and comes back with its cursors
-	faultRolling   = "rolling-restart"  // one edge after the other is stopped and started
+	faultRolling   = "rolling-restart"  // one edge after the other is stopped, hands over what it has, and is started
 	faultSlow      = "slow-edge"        // the first edge does not read, and has little room for what waits
 	faultScaleOut  = "scale-out"        // one more edge comes
 	faultScaleIn   = "scale-in"         // the last edge stops for good, and the first takes over its subscriptions
@@ -254,11 +254,6 @@ func (b *Brokers) Run(w *sim.World) error {
 		w.At(to, sim.Restart("edge-1"))
 		bites = "crash"
 	case faultRolling:
-		each := b.Outage / time.Duration(b.Edges)
-		for i := range b.Edges {
-			w.At(from+time.Duration(i)*each, sim.Stop(edgeName(i)))
-			w.At(from+time.Duration(i+1)*each, sim.Restart(edgeName(i)))
-		}
 		bites = "stop"
 	case faultScaleOut:
 		w.At(from, sim.Scale("edges", 1))
@@ -267,15 +262,17 @@ func (b *Brokers) Run(w *sim.World) error {
 		w.At(from, sim.Stop(edgeName(b.Edges-1)))
 		bites = "stop"
 	}
-	if b.Fault == faultMove {
+	switch b.Fault {
+	case faultMove:
 		w.RunFor(from)
 		sys.sources["kafka"].rotate()
 		w.RunFor(to - from)
 		sys.sources["kafka"].rotate()
-		w.RunFor(b.Length() - to)
-	} else {
-		w.RunFor(b.Length())
+	case faultRolling:
+		w.RunFor(from)
+		sys.roll(w)
 	}
+	w.RunFor(b.Length() - w.Now())
 	for waited := time.Duration(0); waited < settleLimit && !sys.CaughtUp() && !w.Interrupted(); waited += time.Second {
 		w.RunFor(time.Second)
 	}

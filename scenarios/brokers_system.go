@@ -20,6 +20,7 @@ type BrokersSystem struct {
 	brokers *Brokers
 	sources map[string]relayed // by strategy
 	turns   turns
+	edges   lives
 	// tracker knows where each edge has got to in each room, which is what it keeps on its disk.
 	tracker
 }
@@ -59,7 +60,8 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 					return nil
 				}
 			}
-			return sys.withStrategies(ctx, n, i, func(j *journal, name string, s hop2.Strategy) {
+			defer sys.edges.begin(n.Name())()
+			return sys.withStrategies(ctx, n, i, func(ctx context.Context, j *journal, name string, s hop2.Strategy) {
 				var readers sync.WaitGroup
 				defer readers.Wait()
 				read := func(client string) {
@@ -80,7 +82,7 @@ func (b *Brokers) Build(w *sim.World) *BrokersSystem {
 	}
 	for i := range b.Publishers {
 		w.Node(publisherName(i), func(ctx context.Context, n *sim.Node) error {
-			return sys.withStrategies(ctx, n, i, func(j *journal, name string, s hop2.Strategy) { sys.publish(ctx, j, name, s) })
+			return sys.withStrategies(ctx, n, i, func(ctx context.Context, j *journal, name string, s hop2.Strategy) { sys.publish(ctx, j, name, s) })
 		})
 	}
 	return sys
@@ -91,12 +93,19 @@ const takeOver = 500 * time.Millisecond
 
 func strategyRoom(strategy string, i int) string { return fmt.Sprintf("%s.%d", strategy, i+1) }
 
-// withStrategies runs a program of the i-th node of a kind for each strategy.
-func (sys *BrokersSystem) withStrategies(ctx context.Context, n *sim.Node, i int, program func(*journal, string, hop2.Strategy)) error {
-	var programs sync.WaitGroup
-	defer programs.Wait()
+// withStrategies runs a program of the i-th node of a kind for each strategy. Told to stop, a node hands over what it is
+// in charge of before its program's context ends.
+func (sys *BrokersSystem) withStrategies(ctx context.Context, n *sim.Node, i int, program func(context.Context, *journal, string, hop2.Strategy)) error {
 	j := newJournal(n)
-	programs.Go(func() { j.run(ctx) })
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var writer, programs sync.WaitGroup
+	writer.Go(func() { j.run(writing) })
+	defer func() {
+		programs.Wait()
+		<-ctx.Done() // what they noted last is yet to be entered
+		stop()
+		writer.Wait()
+	}()
 	for _, name := range sys.brokers.strategies() {
 		from := sys.sources[name].of(i)
 		cfg := from.config(n)
@@ -104,29 +113,36 @@ func (sys *BrokersSystem) withStrategies(ctx context.Context, n *sim.Node, i int
 		if sys.isSlow(n) {
 			cfg.Inbox = slowInbox
 		}
-		s, err := sys.open(n, from, name, cfg)
+		hop, err := sys.open(n, from, name, cfg)
 		if err != nil {
 			return err
 		}
 		programs.Go(func() {
-			program(j, name, s)
-			_ = s.Close() // it never fails
+			working, stop := context.WithCancel(context.WithoutCancel(ctx))
+			defer stop()
+			defer context.AfterFunc(ctx, func() {
+				hop.handOver(working)
+				stop()
+			})()
+			program(working, j, name, hop.Strategy)
+			_ = hop.Close() // it never fails
 		})
 	}
 	return nil
 }
 
 // open opens a node's end of a strategy.
-func (sys *BrokersSystem) open(n *sim.Node, from source, strategy string, cfg hop2.Config) (hop2.Strategy, error) {
+func (sys *BrokersSystem) open(n *sim.Node, from source, strategy string, cfg hop2.Config) (joint, error) {
 	switch edge := strings.HasPrefix(n.Name(), "edge-"); {
 	case strategy == hop2.RingName && !edge:
 		// Whoever joins the ring is given rooms. A publisher does not: it appends to the source's logs.
-		return hop2.NewPull(hop2.PullConfig{Config: cfg})
+		s, err := hop2.NewPull(hop2.PullConfig{Config: cfg})
+		return joint{Strategy: s}, err
 	case strategy == "kafka" && sys.brokers.shared(strategy) && edge:
-		return hop2.NewKafkaGroup(hop2.KafkaGroupConfig{Config: cfg, Group: "edges", Member: n.Name()})
+		s, err := hop2.NewKafkaGroup(hop2.KafkaGroupConfig{Config: cfg, Group: "edges", Member: n.Name()})
+		return joint{Strategy: s}, err
 	}
-	end, err := from.open(n, cfg)
-	return end.Strategy, err
+	return from.open(n, cfg)
 }
 
 // isSlow tells whether the node is the edge that does not read while the fault lasts.

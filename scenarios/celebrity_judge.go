@@ -215,11 +215,14 @@ func (c *Celebrity) Figures(h *model.History) []plots.Named {
 	}
 	when.Title, load.Title = "When the last follower has an update", "What the busiest server sends for an update"
 	if tree, edge := greatest[designTree], greatest[designEdge]; tree.last > 0 && edge.last > 0 {
-		when.Title = fmt.Sprintf("The last of %d followers has an update after %.0f ms, not %.0f", c.Clients, float64(tree.last)/ms, float64(edge.last)/ms)
-		load.Title = fmt.Sprintf("The busiest server sends %.0f kB for an update to %d followers, not %.0f", tree.busiest/kB, c.Clients, edge.busiest/kB)
+		when.Title = fmt.Sprintf("The last of %s followers has an update after %s ms, not %s", plots.Thousands(c.Clients), whole(float64(tree.last)/ms), whole(float64(edge.last)/ms))
+		load.Title = fmt.Sprintf("The busiest server sends %s kB for an update to %s followers, not %s", whole(tree.busiest/kB), plots.Thousands(c.Clients), whole(edge.busiest/kB))
 	}
 	return []plots.Named{{Name: "celebrity-time", Figure: plots.Fanout(when)}, {Name: "celebrity-egress", Figure: plots.Fanout(load)}}
 }
+
+// whole is a number without decimals.
+func whole(v float64) string { return plots.Thousands(int(math.Round(v))) }
 
 // between are the numbers of clients from the least tried to the greatest, close enough for a line.
 func (c *Celebrity) between() []int {

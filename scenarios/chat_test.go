@@ -147,45 +147,6 @@ func TestChatSlowReader(t *testing.T) {
 	require.EqualValues(t, 17, deepest, "all that it may keep, it kept")
 }
 
-// Goal: the mutants that show whatever the faults are caught, by the property that each is meant for, in every one
-// of some seeds. The others need the settings of the catalogue: see TestMutantsAreCaught.
-func TestChatMutants(t *testing.T) {
-	change := map[string]func(*testing.T, *scenarios.Chat){"unbounded-queue": slowReader}
-	anywhere := []string{"no-resume", "no-dedupe", "zombie-subscription", "unbounded-queue"}
-	for _, m := range scenarios.NewChat().Mutants() {
-		if !slices.Contains(anywhere, m.Name) {
-			continue
-		}
-		t.Run(m.Name, func(t *testing.T) {
-			seeds := uint64(5)
-			if testing.Short() {
-				seeds = 1
-			}
-			if change[m.Name] != nil {
-				seeds = 1 // it takes long
-				if testing.Short() {
-					t.Skip()
-				}
-			}
-			for seed := range seeds {
-				c := smallChat()
-				if f := change[m.Name]; f != nil {
-					f(t, c)
-				}
-				require.NoError(t, c.Mutate(m.Name))
-				report, _ := scenarios.Execute(t, c, m.Name, sim.Config{Seed: seed})
-				require.Equal(t, model.Illegal, report.Outcome())
-				for _, v := range report.Verdicts {
-					if v.Property == m.Catcher {
-						require.Equal(t, model.Illegal, v.Outcome, "%v", v)
-						require.NotZero(t, v.Step)
-					}
-				}
-			}
-		})
-	}
-}
-
 // hashOnly tells a process of TestChatReproduces to print the hash and nothing else.
 const hashOnly = "TWOHOP_TEST_HASH_ONLY"
 

@@ -17,9 +17,6 @@
 //
 // # Limitations
 //
-// An edge of Brokers that is told to stop does not hand its rooms of the ring over first, as one of a chat does: it
-// goes, and says so.
-//
-// Parameters are checked one by one: combinations that make no sense, such as more edges than clients,
-// run and show what they show.
+// Parameters are checked one by one, and together where a system cannot be built of them. Other combinations that make
+// no sense, such as more edges than clients, run and show what they show.
 package scenarios

@@ -50,11 +50,7 @@ func watchedEndpoint(from source, cfg edge.Config, g *gauges) sim.Program {
 		serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 		defer stop()
 		defer context.AfterFunc(ctx, func() {
-			if hop.leave != nil {
-				leaving, cancel := context.WithTimeout(serving, leaveLimit)
-				defer cancel()
-				_ = hop.leave(leaving) // what has not been handed over by then is cut
-			}
+			hop.handOver(serving)
 			drain, cancel := context.WithTimeout(serving, drainLimit)
 			defer cancel()
 			_ = server.Shutdown(drain) // so is what has not drained

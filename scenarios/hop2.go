@@ -46,6 +46,16 @@ type joint struct {
 	leave func(ctx context.Context) error
 }
 
+// handOver hands over what the edge is in charge of, if that can be. What has not been handed over within leaveLimit is
+// cut.
+func (j joint) handOver(ctx context.Context) {
+	if j.leave != nil {
+		ctx, cancel := context.WithTimeout(ctx, leaveLimit)
+		defer cancel()
+		_ = j.leave(ctx)
+	}
+}
+
 // sourceKind is how to build what a strategy needs.
 type sourceKind struct {
 	node string // the name of the source's node

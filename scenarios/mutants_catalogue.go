@@ -111,8 +111,8 @@ var (
 	bookingsHeavy = &Setting{Name: "bookings under heavy faults", Scenario: "bookings", Faults: "heavy"}
 	// orderLamport is a conversation that readers put in order by Lamport clocks.
 	orderLamport = &Setting{Name: "a conversation in order", Scenario: "order", Faults: "heavy"}
-	// failedOver has the broker fail over to a copy that lags.
-	failedOver = &Setting{Name: "a broker that fails over", Scenario: "failover"}
+	// failedOver has the broker fail over to a copy that lags, whatever else befalls the chat.
+	failedOver = &Setting{Name: "a broker that fails over, under heavy faults", Scenario: "failover", Faults: "heavy"}
 	// whoIsThere shows who is in a room.
 	whoIsThere = &Setting{Name: "who is there, under heavy faults", Scenario: "presence", Faults: "heavy"}
 	// follower is one room with many followers, who are served by a tree of relays, and naively beside that.

@@ -123,15 +123,15 @@ var chatMutants = slices.Concat(clientMutants, []chatMutant{
 		hop2:   func(cfg *hop2.Config) { cfg.CheckEvery = forEver },
 	},
 	{
-		Mutant: Mutant{"forgetful-broker", "the broker remembers one message ID: a publisher that tries again is taken at its word", "NoDuplicate"},
+		Mutant: Mutant{"forgetful-broker", "the broker remembers one message ID: a publisher that tries again is taken at its word", "Linearizable"},
 		hop2:   func(cfg *hop2.Config) { cfg.Remember = 1 },
 	},
 	{
-		Mutant: Mutant{string(hop2.SequenceRace), "publishing reads the last number and then writes the next, in two steps", "Linearizable"},
+		Mutant: Mutant{string(hop2.SequenceRace), "publishing reads the last number and then writes the next, in two steps", "Conforms"},
 		hop2:   func(cfg *hop2.Config) { cfg.Mutant = hop2.SequenceRace },
 	},
 	{
-		Mutant:   Mutant{"ack-before-fsync", "the store acknowledges what is not on its disk yet", "Conforms"},
+		Mutant:   Mutant{"ack-before-fsync", "the store acknowledges what is not on its disk yet", "NoLoss"},
 		unsynced: true,
 	},
 })

@@ -69,29 +69,6 @@ func TestP2PUnreliableIsFresher(t *testing.T) {
 	require.Empty(t, p.Figures(res.History)[0].Figure.Problem())
 }
 
-// Goal: each mutant is caught by the property that it is meant for.
-func TestP2PMutants(t *testing.T) {
-	if testing.Short() {
-		t.Skip("two runs of each")
-	}
-	for _, m := range scenarios.NewP2P().Mutants() {
-		t.Run(m.Name, func(t *testing.T) {
-			for seed := range uint64(2) {
-				p := smallP2P()
-				p.Reorder = 0.2
-				require.NoError(t, p.Mutate(m.Name))
-				report, _ := scenarios.Execute(t, p, m.Name, sim.Config{Seed: seed})
-				for _, v := range report.Verdicts {
-					if v.Property == m.Catcher {
-						require.Equal(t, model.Illegal, v.Outcome, "%v", v)
-						require.NotZero(t, v.Step)
-					}
-				}
-			}
-		})
-	}
-}
-
 // Goal: repetitions have the same outcome, which says what it must; one that differs is told.
 func TestP2PReproducesItsOutcome(t *testing.T) {
 	p := smallP2P()

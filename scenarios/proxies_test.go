@@ -91,25 +91,6 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// Goal: each mutant is caught, by the property that it is meant for.
-func TestProxiesMutants(t *testing.T) {
-	if testing.Short() {
-		t.Skip("TestProxies is what they would fail")
-	}
-	for _, m := range scenarios.NewProxies().Mutants() {
-		p := smallProxies()
-		p.Duration = 10 * time.Second
-		require.NoError(t, p.Mutate(m.Name))
-		report, _ := scenarios.Execute(t, p, m.Name, sim.Config{Seed: 1})
-		require.Equal(t, model.Illegal, report.Outcome())
-		for _, v := range report.Verdicts {
-			if v.Property == m.Catcher {
-				require.Equal(t, model.Illegal, v.Outcome, "%v", v)
-			}
-		}
-	}
-}
-
 // Goal: parameters that make no sense together are refused.
 func TestProxiesParameters(t *testing.T) {
 	p := scenarios.NewProxies()

@@ -124,33 +124,6 @@ func TestScalingFind(t *testing.T) {
 	require.Greater(t, slow.connected-lookup.connected, 200*time.Millisecond, "24 clients in a second, 60 ms each: they queue")
 }
 
-// Goal: each mutant is caught, by the property that it is meant for.
-func TestScalingMutants(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes eight runs")
-	}
-	for _, m := range scenarios.NewScaling().Mutants() {
-		t.Run(m.Name, func(t *testing.T) {
-			for seed := range uint64(2) {
-				s := smallScaling()
-				s.Rate, s.MovePace = 15, 800*time.Millisecond
-				if m.Name == "modulo" {
-					s.Placement = "consistent"
-				}
-				require.NoError(t, s.Mutate(m.Name))
-				report, _ := scenarios.Execute(t, s, m.Name, sim.Config{Seed: seed, DropTrace: true})
-				require.Equal(t, model.Illegal, report.Outcome())
-				for _, v := range report.Verdicts {
-					if v.Property == m.Catcher {
-						require.Equal(t, model.Illegal, v.Outcome, "seed %d: %v", seed, v)
-						require.NotZero(t, v.Step)
-					}
-				}
-			}
-		})
-	}
-}
-
 // Goal: the same seed gives the same trace.
 func TestScalingReproduces(t *testing.T) {
 	if testing.Short() {

@@ -209,8 +209,7 @@ func figuresOf(t *testing.T, s scenarios.Illustrator, h *model.History) []string
 	return names
 }
 
-// Goal: long polling's callback gap is what the closed form says, at other latencies than the default too,
-// and each mutant of the experiment is caught.
+// Goal: long polling's callback gap is what the closed form says, at other latencies than the default too.
 func TestCallbackGap(t *testing.T) {
 	for _, latency := range []time.Duration{5 * time.Millisecond, 100 * time.Millisecond, 700 * time.Millisecond} {
 		if testing.Short() && latency != 100*time.Millisecond {
@@ -231,14 +230,6 @@ func TestCallbackGap(t *testing.T) {
 			require.Equal(t, "50.2 ms, 140.2 ms", row[3], "100 ms round trip")
 		}
 	}
-	for _, m := range scenarios.NewCallbackGap().Mutants() {
-		g := scenarios.NewCallbackGap()
-		g.Pairs = 1
-		require.NoError(t, g.Mutate(m.Name))
-		report, _ := scenarios.Execute(t, g, m.Name, sim.Config{Seed: 1})
-		v := report.Verdicts[len(report.Verdicts)-1]
-		require.Equal(t, [2]any{m.Catcher, model.Illegal}, [2]any{v.Property, v.Outcome}, "%v", v)
-	}
 	g := scenarios.NewCallbackGap()
 	require.Equal(t, model.Unknown, g.ClosedForm().Check(nil).Outcome)
 	ended := &model.History{Events: []model.Event{{Step: 1, Kind: model.RunEnd}}}
@@ -247,7 +238,7 @@ func TestCallbackGap(t *testing.T) {
 	require.NoError(t, plots.Save(t.TempDir(), "x", g.Figures(ended)[0].Figure))
 }
 
-// Goal: polling's latency is what the closed form says, and each mutant of the experiment is caught.
+// Goal: polling's latency is what the closed form says.
 func TestPollInterval(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a minute for each interval")
@@ -272,19 +263,6 @@ func TestPollInterval(t *testing.T) {
 			require.Len(t, report.Tables[0].Rows, 5)
 			require.Equal(t, []string{"poll-interval"}, figuresOf(t, p, res.History))
 		})
-	}
-	seeds := uint64(2)
-	if testing.Short() {
-		seeds = 1
-	}
-	for _, m := range small().Mutants() {
-		for seed := range seeds {
-			p := small()
-			require.NoError(t, p.Mutate(m.Name))
-			report, _ := scenarios.Execute(t, p, m.Name, sim.Config{Seed: seed})
-			v := report.Verdicts[len(report.Verdicts)-1]
-			require.Equal(t, [2]any{m.Catcher, model.Illegal}, [2]any{v.Property, v.Outcome}, "%s: %v", m.Name, v)
-		}
 	}
 	p := small()
 	require.Equal(t, model.Unknown, p.ClosedForm().Check(nil).Outcome)

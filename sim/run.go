@@ -134,6 +134,10 @@ func list(lines []string) string {
 // A run seeds the randomness of the whole process, and sets how many processors it has, so runs of one process go one
 // after the other.
 func Run(t *testing.T, cfg Config, f func(*World) error) *Result {
+	if cfg.Repeat < 0 {
+		wrong := fmt.Errorf("sim: Repeat is %d; want 0 or more", cfg.Repeat)
+		f = func(*World) error { return wrong }
+	}
 	first := runOnce(t, &cfg, 0, f)
 	cfg.Capture = nil
 	for i := 1; i < cfg.Repeat && first.Err == nil && !first.Partial; i++ {

@@ -66,6 +66,16 @@ func get(ctx context.Context, client *http.Client, url string) {
 	_ = resp.Body.Close()
 }
 
+// Goal: a number of runs that makes no sense is an error, and nothing is run.
+func TestRepeatIsChecked(t *testing.T) {
+	res := sim.Run(t, sim.Config{Seed: 7, Repeat: -3}, func(*sim.World) error {
+		t.Error("it runs")
+		return nil
+	})
+	require.ErrorContains(t, res.Err, "sim: Repeat is -3; want 0 or more")
+	require.False(t, res.Ok())
+}
+
 // Goal: the same seed gives the same steps, and another seed gives others.
 func TestSameSeedSameTrace(t *testing.T) {
 	res := sim.Run(t, sim.Config{Seed: 7, Repeat: 20}, pingPong)

@@ -32,7 +32,10 @@ func exploreCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explore NAME",
 		Short: "Run many seeds of a scenario, each with faults of its own, in search of a failure",
-		Args:  oneScenario,
+		Long: "explore runs a scenario with one seed after the other, in worker processes. A scenario whose faults can be chosen\n" +
+			"has heavy ones unless --faults says otherwise, drawn for each seed from what it promises to survive. The first\n" +
+			"failure is kept as a capsule, which \"twohop shrink\" reduces and \"twohop replay\" makes again.\n\n" + exitStatuses,
+		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.name = args[0]
 			return o.explore(cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -102,9 +105,14 @@ func (o *exploreOptions) explore(stdout, stderr io.Writer) error {
 	if _, err := scenarios.FindProperties(o.check); err != nil {
 		return fmt.Errorf("--check: %w", err)
 	}
+	added, err := o.addedFaults()
+	if err != nil {
+		return err
+	}
 	if err := checkWritable(o.out); err != nil {
 		return err
 	}
+	warnOfLate(stderr, s, added)
 	interrupt, stop := interruptions(stderr)
 	defer stop()
 	e, err := o.search(interrupt, newBar(stderr, o.seeds, o.name, o.quiet || o.json))

@@ -17,13 +17,24 @@ func modelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "model [PROTOCOL]",
 		Short: "Go through every state that a protocol of the reference model can get into",
-		Args:  cobra.MaximumNArgs(1),
+		Long: "model goes through every interleaving of a small system's protocol: \"resume\", that of clients who come back, or\n" +
+			"\"scaling\", the four-step dance by which rooms go from one edge to another; both without an argument. The state\n" +
+			"space grows fast: three clients in resume are too many, and unknown after a minute.\n\n" + exitStatuses,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			protocols := model.ExploreProtocols()
 			if len(args) == 1 {
 				protocols = args
 			} else if cfg.Mutant != "" {
 				return fmt.Errorf("--mutant: %q of which protocol? They are %v", cfg.Mutant, protocols)
+			}
+			for _, name := range []string{"clients", "messages", "faults"} {
+				if f := cmd.Flags().Lookup(name); f.Value.String() == "0" { // the model takes it for the default
+					return fmt.Errorf("--%s: 0 is not allowed: want 1 or more%s", name, map[string]string{"faults": ", or --calm for none"}[name])
+				}
+			}
+			if cfg.Calm && cmd.Flags().Changed("faults") {
+				return fmt.Errorf("--faults: %d is not allowed with --calm, which has none", cfg.Faults)
 			}
 			return exploreModel(cmd.OutOrStdout(), protocols, cfg)
 		},
@@ -47,7 +58,7 @@ func exploreModel(out io.Writer, protocols []string, cfg model.ExploreConfig) er
 		began := time.Now()
 		e, err := model.Explore(cfg)
 		if err != nil {
-			return err
+			return fmt.Errorf("model: %w", err)
 		}
 		verdict := model.Ok
 		switch {

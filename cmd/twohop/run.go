@@ -39,7 +39,9 @@ func runCommand(t *testing.T) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run NAME",
 		Short: "Run a scenario and judge it",
-		Args:  oneScenario,
+		Long: "run runs a scenario once, in virtual time, and judges it by its properties. \"twohop list\" has the scenarios,\n" +
+			"\"twohop list NAME\" one's parameters, for --set, and bugs, for --mutant.\n\n" + exitStatuses,
+		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.name = args[0]
 			return o.run(t, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -55,6 +57,10 @@ func runCommand(t *testing.T) *cobra.Command {
 	f.BoolVar(&o.quiet, "quiet", false, "print only failures")
 	return cmd
 }
+
+// exitStatuses explains them, for help.
+const exitStatuses = "The exit status is 0 if every property holds, 1 if one is violated, 2 after bad usage or input, and 3 if the\n" +
+	"outcome is unknown or the run does not reproduce itself."
 
 func oneScenario(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
@@ -101,6 +107,7 @@ func (o *runOptions) run(t *testing.T, stdout, stderr io.Writer) error {
 			fmt.Fprintln(stderr, "twohop: warning:", warning)
 		}
 	}
+	warnOfLate(stderr, s, added)
 	interrupt, stop := interruptions(stderr)
 	defer stop()
 	bar := newProgress(stderr, s, o)
@@ -174,11 +181,16 @@ func (o *runOptions) scenario() (scenarios.Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
+	given := map[string]string{}
 	for _, set := range o.sets {
 		key, value, found := strings.Cut(set, "=")
 		if !found {
 			return nil, fmt.Errorf("--set %s: want key=value, such as %s=%v", set, s.Params()[0].Name, s.Params()[0].Value)
 		}
+		if before, twice := given[key]; twice {
+			return nil, fmt.Errorf("--set %s: it is %s already; want one value", set, before)
+		}
+		given[key] = value
 		if err := scenarios.Set(s, key, value); err != nil {
 			return nil, err
 		}

@@ -47,7 +47,10 @@ func shrinkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "shrink FILE",
 		Short: "Reduce a failing run's faults, parameters and length to what the failure takes",
-		Args:  oneCapsule,
+		Long: "shrink makes the run of a capsule again and again, each time with something less of it, and keeps what still\n" +
+			"violates the same property. The result is a capsule, too. Its exit status is 0 then, and 3 if the run does not\n" +
+			"violate anything.",
+		Args: oneCapsule,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.shrink(args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -60,16 +63,37 @@ func shrinkCommand() *cobra.Command {
 	return cmd
 }
 
+// checkCreatable finds out whether a file can be written, and leaves one that is there as it is.
+func checkCreatable(name string) error {
+	_, missing := os.Stat(name)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	err = f.Close()
+	if errors.Is(missing, os.ErrNotExist) {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
+}
+
 func (o *shrinkOptions) shrink(name string, stdout, stderr io.Writer) error {
 	c, err := readCapsule(name)
 	if err != nil {
 		return err
 	}
-	if o.time <= 0 || o.limit <= 0 {
-		return fmt.Errorf("--time %v --limit %v: want more than 0", o.time, o.limit)
+	switch {
+	case o.time <= 0:
+		return fmt.Errorf("--time: %v is not allowed: want more than 0", o.time)
+	case o.limit <= 0:
+		return fmt.Errorf("--limit: %v is not allowed: want more than 0", o.limit)
 	}
 	if o.out == "" {
 		o.out = capsuleBase(name) + ".min.capsule.json"
+	}
+	// Reducing takes minutes: what cannot be kept is not begun.
+	if err := checkCreatable(o.out); err != nil {
+		return fmt.Errorf("--out: %w", err)
 	}
 	w := &worker{limit: o.limit}
 	defer w.stop()

@@ -119,6 +119,60 @@ func FuzzKafkaCoordinator(f *testing.F) {
 	})
 }
 
+// Whatever a broker answers to the question for a topic's leader: what is accepted is the leader of that topic's only
+// partition.
+func FuzzKafkaLeader(f *testing.F) {
+	p := kmsg.NewMetadataResponseTopicPartition()
+	p.Leader, p.Replicas, p.ISR = 2, []int32{2, 0}, []int32{2}
+	topic := kmsg.NewMetadataResponseTopic()
+	topic.Topic, topic.Partitions = kmsg.StringPtr("ns.r"), []kmsg.MetadataResponseTopicPartition{p}
+	b := kmsg.NewMetadataResponseBroker()
+	b.NodeID, b.Host, b.Port = 2, "kafka-3", 9092
+	r := kmsg.NewPtrMetadataResponse()
+	f.Add(encoded(11, r, func() {
+		r.Brokers, r.Topics = []kmsg.MetadataResponseBroker{b}, []kmsg.MetadataResponseTopic{topic}
+	}))
+	f.Add(encoded(11, r, func() { r.Topics[0].Partitions[0].Leader = -1 }))
+	f.Add(encoded(11, r, func() { r.Topics[0].Partitions[0].Partition = 1 }))
+	f.Add(encoded(11, r, func() { r.Topics[0].Partitions[0].ErrorCode = kerr.LeaderNotAvailable.Code }))
+	f.Add(encoded(11, r, func() { r.Topics[0].ErrorCode = kerr.UnknownTopicOrPartition.Code }))
+	f.Add(encoded(11, r, func() { r.Topics[0].ErrorCode, r.Topics[0].Topic = 0, kmsg.StringPtr("ns.q") }))
+	f.Add(encoded(11, r, func() { r.Topics[0].Topic = nil }))
+	f.Add(encoded(11, r, func() { r.Topics = nil }))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		resp := decoded(11, kmsg.NewPtrMetadataResponse(), b)
+		leader, err := decodeLeader(resp, "ns.r")
+		if err != nil {
+			requireReason(t, err)
+			return
+		}
+		require.GreaterOrEqual(t, leader, 0)
+		require.Equal(t, "ns.r", *resp.Topics[0].Topic)
+		require.Len(t, resp.Topics[0].Partitions, 1)
+	})
+}
+
+// Whatever it answers to the creation of a topic: what is accepted is that of the topic that was asked for.
+func FuzzKafkaCreated(f *testing.F) {
+	topic := kmsg.NewCreateTopicsResponseTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "ns.r", 1, 1
+	r := kmsg.NewPtrCreateTopicsResponse()
+	f.Add(encoded(7, r, func() { r.Topics = []kmsg.CreateTopicsResponseTopic{topic} }))
+	f.Add(encoded(7, r, func() { r.Topics[0].ErrorCode = kerr.TopicAlreadyExists.Code }))
+	f.Add(encoded(7, r, func() { r.Topics[0].ErrorCode = kerr.PolicyViolation.Code }))
+	f.Add(encoded(7, r, func() { r.Topics[0].ErrorCode, r.Topics[0].Topic = 0, "ns.q" }))
+	f.Add(encoded(7, r, func() { r.Topics = nil }))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		resp := decoded(7, kmsg.NewPtrCreateTopicsResponse(), b)
+		if err := decodeCreated(resp, "ns.r"); err != nil {
+			requireReason(t, err)
+			return
+		}
+		require.Equal(t, "ns.r", resp.Topics[0].Topic)
+		require.Contains(t, []int16{0, kerr.TopicAlreadyExists.Code}, resp.Topics[0].ErrorCode)
+	})
+}
+
 // Whatever a broker answers to what is appended, and to the question for an offset.
 func FuzzKafkaOffsets(f *testing.F) {
 	p := kmsg.NewProduceResponseTopicPartition()

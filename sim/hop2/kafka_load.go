@@ -6,7 +6,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // kafkaLoader finds out who leads rooms' partitions, and reads what these have. It is one goroutine, with
@@ -157,50 +156,18 @@ func (l *kafkaLoader) readToEnd(rm *kafkaRoom, leader int) error {
 
 // lookUp asks who leads a topic's partition.
 func (l *kafkaLoader) lookUp(topic string) (int, error) {
-	t := kmsg.NewMetadataRequestTopic()
-	t.Topic = &topic
-	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = []kmsg.MetadataRequestTopic{t}
-	resp, err := l.k.request(l.k.ctx, l.client, req)
+	resp, err := l.k.request(l.k.ctx, l.client, leaderRequest(topic))
 	if err != nil {
 		return 0, err
 	}
-	r, ok := resp.(*kmsg.MetadataResponse)
-	if !ok || len(r.Topics) != 1 {
-		return 0, fmt.Errorf("%w: %T to a question for topic %s", errReply, resp, topic)
-	}
-	if err := kerr.ErrorForCode(r.Topics[0].ErrorCode); err != nil {
-		return 0, err
-	}
-	partitions := r.Topics[0].Partitions
-	if len(partitions) != 1 {
-		return 0, fmt.Errorf("%w: topic %s has %d partitions; want 1", errReply, topic, len(partitions))
-	}
-	if err := kerr.ErrorForCode(partitions[0].ErrorCode); err != nil {
-		return 0, err
-	}
-	if partitions[0].Leader < 0 {
-		return 0, kerr.LeaderNotAvailable
-	}
-	return int(partitions[0].Leader), nil
+	return decodeLeader(resp, topic)
 }
 
 // create creates a topic with one partition, unless somebody else did.
 func (l *kafkaLoader) create(topic string) error {
-	t := kmsg.NewCreateTopicsRequestTopic()
-	t.Topic, t.NumPartitions, t.ReplicationFactor = topic, 1, -1
-	req := kmsg.NewPtrCreateTopicsRequest()
-	req.Topics, req.TimeoutMillis = []kmsg.CreateTopicsRequestTopic{t}, int32(l.k.cfg.Timeout.Milliseconds())
-	resp, err := l.k.request(l.k.ctx, l.client, req)
+	resp, err := l.k.request(l.k.ctx, l.client, createRequest(topic, l.k.cfg.Timeout))
 	if err != nil {
 		return err
 	}
-	r, ok := resp.(*kmsg.CreateTopicsResponse)
-	if !ok || len(r.Topics) != 1 {
-		return fmt.Errorf("%w: %T to the creation of topic %s", errReply, resp, topic)
-	}
-	if err := kerr.ErrorForCode(r.Topics[0].ErrorCode); !errors.Is(err, kerr.TopicAlreadyExists) {
-		return err
-	}
-	return nil
+	return decodeCreated(resp, topic)
 }

@@ -1,6 +1,7 @@
 package hop2
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"math"
@@ -32,6 +33,58 @@ func recordBatch(values [][]byte, now time.Time) []byte {
 	b.Length = int32(len(b.AppendTo(nil)) - beforeLength)
 	b.CRC = int32(crc32.Checksum(b.AppendTo(nil)[beforeAttributes:], crc32.MakeTable(crc32.Castagnoli)))
 	return b.AppendTo(nil)
+}
+
+// leaderRequest asks who leads a topic's partition.
+func leaderRequest(topic string) *kmsg.MetadataRequest {
+	t := kmsg.NewMetadataRequestTopic()
+	t.Topic = &topic
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{t}
+	return req
+}
+
+// decodeLeader gives the number of the broker that leads the partition of a topic, 0 or more.
+func decodeLeader(resp kmsg.Response, topic string) (int, error) {
+	r, ok := resp.(*kmsg.MetadataResponse)
+	if !ok || len(r.Topics) != 1 {
+		return 0, fmt.Errorf("%w: %T to a question for topic %s", errReply, resp, topic)
+	}
+	t := &r.Topics[0]
+	if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+		return 0, err
+	}
+	if t.Topic == nil || *t.Topic != topic || len(t.Partitions) != 1 || t.Partitions[0].Partition != 0 {
+		return 0, fmt.Errorf("%w: to a question for topic %s come %d partitions, or those of another; want partition 0", errReply, topic, len(t.Partitions))
+	}
+	if err := kerr.ErrorForCode(t.Partitions[0].ErrorCode); err != nil {
+		return 0, err
+	}
+	if t.Partitions[0].Leader < 0 {
+		return 0, kerr.LeaderNotAvailable
+	}
+	return int(t.Partitions[0].Leader), nil
+}
+
+// createRequest creates a topic with one partition, on as many brokers as the cluster has it by default.
+func createRequest(topic string, timeout time.Duration) *kmsg.CreateTopicsRequest {
+	t := kmsg.NewCreateTopicsRequestTopic()
+	t.Topic, t.NumPartitions, t.ReplicationFactor = topic, 1, -1
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Topics, req.TimeoutMillis = []kmsg.CreateTopicsRequestTopic{t}, int32(timeout.Milliseconds())
+	return req
+}
+
+// decodeCreated gives no error if a topic is there, whoever created it.
+func decodeCreated(resp kmsg.Response, topic string) error {
+	r, ok := resp.(*kmsg.CreateTopicsResponse)
+	if !ok || len(r.Topics) != 1 || r.Topics[0].Topic != topic {
+		return fmt.Errorf("%w: %T to the creation of topic %s, or of another", errReply, resp, topic)
+	}
+	if err := kerr.ErrorForCode(r.Topics[0].ErrorCode); !errors.Is(err, kerr.TopicAlreadyExists) {
+		return err
+	}
+	return nil
 }
 
 // produceRequest appends values to a topic.
