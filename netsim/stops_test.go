@@ -2,11 +2,14 @@ package netsim
 
 import (
 	"io"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/netsim/tcp"
 )
 
 // Goal: a timer that virtual time has ceased to stop for, as it was not needed any more, is kept when it is needed
@@ -32,7 +35,7 @@ func TestTimerNeededAgain(t *testing.T) {
 			_, _ = client.Write([]byte("x"))
 		}()
 		require.NoError(t, n.RunUntil(n.Now()+86*time.Millisecond))
-		require.Equal(t, never, client.stopFor, "a has been acknowledged")
+		require.Equal(t, never, client.stopBy, "a has been acknowledged")
 		require.Greater(t, client.timerAt, n.Now())
 		require.NoError(t, n.RunUntil(n.Now()+10*time.Second))
 		require.GreaterOrEqual(t, len(sent), 5)
@@ -69,7 +72,7 @@ func TestTimersAreInTime(t *testing.T) {
 			n.mu.Lock()
 			for _, c := range []*Conn{client, server} {
 				if at, ok := c.proto.Deadline(); ok {
-					require.LessOrEqual(t, c.stopFor, at)
+					require.LessOrEqual(t, c.stopBy, at+c.slack())
 					if c.timerAt < at {
 						putOff++
 					}
@@ -113,6 +116,31 @@ func TestBalancerForgetsInFlight(t *testing.T) {
 		}()
 		require.NoError(t, n.RunUntil(n.Now()+time.Second))
 		require.Equal(t, 15*time.Millisecond, reset.Round(time.Millisecond))
+		finish(t, n)
+	})
+}
+
+// Goal: a program learns that its peer was given up at the very moment, whatever else happens on the network.
+// Method: the server is gone, and the link so slow that what the timer might send would take long. It is the
+// only thing that virtual time could stop for.
+func TestGivenUpInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, err := New(Config{Seed: 1, TCP: tcp.Config{UserTimeout: 3 * time.Second}})
+		require.NoError(t, err)
+		client, server := pair(t, n, Link{Latency: 200 * time.Millisecond})
+		exchange(t, n, client, server)
+		n.Schedule(n.Now(), func() { server.host.Crash() })
+		require.NoError(t, n.RunUntil(n.Now()+time.Second))
+		var due, told time.Duration
+		go func() {
+			_, _ = client.Write([]byte("x"))
+			_, err := client.Read(make([]byte, 1))
+			require.ErrorIs(t, err, syscall.ETIMEDOUT)
+			told = n.Now()
+		}()
+		n.Schedule(n.Now()+2900*time.Millisecond, func() { due, _ = client.proto.Deadline() })
+		require.NoError(t, n.RunUntil(n.Now()+5*time.Second))
+		require.Equal(t, due, told)
 		finish(t, n)
 	})
 }
