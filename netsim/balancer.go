@@ -270,6 +270,32 @@ func (b *Balancer) least(p *packet, at time.Duration) time.Duration {
 	return b.host.pipeTo(to).link.minLatency()
 }
 
+// reaches implements middlebox.
+func (b *Balancer) reaches(p *packet, at time.Duration) *Conn {
+	n := b.host.net
+	inward := b.byPort[p.dst.port] == nil
+	f := b.byPort[p.dst.port]
+	if inward {
+		f = b.byClient[p.src]
+	}
+	if p.conn != nil || f == nil || f.closing || b.cfg.IdleTimeout != 0 || at-n.clock >= flowLinger {
+		return nil
+	}
+	from, dst := endpoint{b.host.ip, b.cfg.Port}, f.client
+	if inward {
+		from, dst = endpoint{b.host.ip, f.port}, f.backend.addr
+	}
+	to := n.byIP[dst.ip]
+	if to == nil || to.box != nil || n.route(b.host, dst.ip) != to || to.downlinkFrom(b.host) != nil {
+		return nil
+	}
+	c := to.conns[keyOf(from, dst.port)]
+	if on := b.host.pipeTo(to); c == nil || !on.inOrder() || on.link.minLatency() < c.lookahead() {
+		return nil
+	}
+	return c
+}
+
 // forward implements middlebox.
 func (b *Balancer) forward(p *packet) {
 	n := b.host.net

@@ -123,21 +123,34 @@ func (n *Network) planArrival(at time.Duration, p *packet) {
 	if box := p.to.box; box != nil && box.forwards(p) {
 		// Middleboxes share no state with any program: what counts is only when they send it on.
 		e.lane = &pipe.patient
-		n.planPatient(e, at+box.least(p, at))
-		return
-	}
-	if p.proto == protoTCP && len(p.payload) == 0 && pipe.inOrder() {
-		c := p.to.conns[keyOf(p.src, p.dst.port)]
-		if c != nil && !c.critical && c.proto.Patient(&p.seg) {
-			c.lateAcks++
-			p.counted = c
-			e.lane = &pipe.patient
+		if bare(p) && pipe.inOrder() && p.putOff(box.reaches(p, at)) {
 			n.planPatient(e, never)
 			return
 		}
+		n.planPatient(e, at+box.least(p, at))
+		return
+	}
+	if bare(p) && pipe.inOrder() && p.putOff(p.to.conns[keyOf(p.src, p.dst.port)]) {
+		e.lane = &pipe.patient
+		n.planPatient(e, never)
+		return
 	}
 	e.lane = &pipe.urgent
 	n.plan(e)
+}
+
+// bare reports whether a packet may be nothing but an acknowledgement.
+func bare(p *packet) bool { return p.proto == protoTCP && len(p.payload) == 0 }
+
+// putOff counts a packet as an acknowledgement whose processing may be put off, if it is one for the connection,
+// which may be nil.
+func (p *packet) putOff(c *Conn) bool {
+	if c == nil || c.critical || !c.proto.Patient(&p.seg) {
+		return false
+	}
+	c.lateAcks++
+	p.counted = c
+	return true
 }
 
 // inOrder reports whether packets arrive once and in order.
