@@ -135,6 +135,11 @@ func (n *Network) planArrival(at time.Duration, p *packet) {
 		n.planPatient(e, never)
 		return
 	}
+	if p.to.probes[keyOf(p.src, p.dst.port)] != nil {
+		e.lane = &pipe.patient
+		n.planPatient(e, at+p.to.leastLatency())
+		return
+	}
 	e.lane = &pipe.urgent
 	n.plan(e)
 }
@@ -205,12 +210,15 @@ func (n *Network) arrive(p *packet) {
 
 // tcpInput finds the connection or listener that a segment is for.
 func (h *Host) tcpInput(p *packet) {
-	c := h.conns[keyOf(p.src, p.dst.port)]
+	key := keyOf(p.src, p.dst.port)
+	c := h.conns[key]
 	h.net.observe(Arrived, h, p.from, c, len(p.payload))
 	l := h.listeners[p.dst.port]
 	switch opens := p.seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST) == tcp.SYN; {
 	case c != nil:
 		c.input(&p.seg)
+	case h.probes[key] != nil:
+		h.probes[key].answer(p)
 	case opens && l != nil && l.full():
 		h.net.drop(h, p) // the client will send its SYN again
 		return

@@ -167,6 +167,8 @@ func (n *Network) apply(e *event) {
 		n.retry(e.pkt)
 	case eventFunc:
 		n.call(e.fn)
+	case eventBox:
+		e.fn()
 	}
 }
 
