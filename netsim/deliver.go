@@ -135,13 +135,24 @@ func (n *Network) planArrival(at time.Duration, p *packet) {
 		n.planPatient(e, never)
 		return
 	}
-	if p.to.probes[keyOf(p.src, p.dst.port)] != nil {
+	if p.from != p.to && p.wakesNobody() {
 		e.lane = &pipe.patient
 		n.planPatient(e, at+p.to.leastLatency())
 		return
 	}
 	e.lane = &pipe.urgent
 	n.plan(e)
+}
+
+// wakesNobody reports whether a packet that reaches its end will at most have TCP answer: it opens a connection, or
+// is about a health check. (Programs bring the network up to the present before they listen, or cease to.)
+func (p *packet) wakesNobody() bool {
+	if p.proto != protoTCP {
+		return false
+	}
+	key := keyOf(p.src, p.dst.port)
+	opens := p.seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST) == tcp.SYN
+	return opens && p.to.conns[key] == nil || p.to.probes[key] != nil
 }
 
 // bare reports whether a packet may be nothing but an acknowledgement.

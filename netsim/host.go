@@ -93,7 +93,7 @@ func (h *Host) Listen(network, address string) (net.Listener, error) {
 	if err != nil {
 		return fail(err)
 	}
-	h.net.mu.Lock()
+	h.net.enter()
 	defer h.net.mu.Unlock()
 	if !h.up {
 		return fail(ErrHostDown)
