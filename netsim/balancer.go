@@ -1,11 +1,7 @@
 package netsim
 
 import (
-	"context"
 	"fmt"
-	"net"
-	"strconv"
-	"sync"
 	"time"
 
 	"github.com/twohop/twohop/netsim/tcp"
@@ -25,8 +21,8 @@ type BalancerConfig struct {
 	// KeepTable says that the table of connections survives a crash of the balancer's host, as with a
 	// synchronised standby; otherwise it is lost.
 	KeepTable bool
-	// HealthInterval is the time between two health checks of a backend, each a TCP connection that is
-	// opened and closed; 0 means 1 s.
+	// HealthInterval is the time between two health checks of a backend, each a TCP handshake that is broken
+	// off when the backend has answered; 0 means 1 s.
 	HealthInterval time.Duration
 	// HealthTimeout is how long a check may take; 0 means HealthInterval.
 	HealthTimeout time.Duration
@@ -73,7 +69,8 @@ type Balancer struct {
 	byClient map[endpoint]*flow
 	byPort   map[uint16]*flow
 	nextPort uint16
-	turn     int // of RoundRobin
+	turn     int       // of RoundRobin
+	life     *checking // nil if no health is checked
 }
 
 type backend struct {
@@ -83,6 +80,8 @@ type backend struct {
 	healthy  bool
 	draining bool // told to take no new connections
 	open     int  // connections forwarded to it that neither end has begun to close
+	probe    *probe
+	inARow   int // checks in a row that would change healthy
 }
 
 func (be *backend) inService() bool { return be.healthy && !be.draining }
@@ -145,7 +144,7 @@ func (h *Host) Balance(cfg BalancerConfig) (*Balancer, error) {
 		b.backends = append(b.backends, &backend{name: address, host: to, addr: endpoint{to.ip, port}, healthy: true})
 	}
 	b.reset()
-	h.box = b
+	h.box, h.probes = b, make(map[connKey]*probe)
 	return b, nil
 }
 
@@ -188,6 +187,7 @@ func setDefault[T comparable](field *T, value T) {
 
 // crashed is what a crash of the host does to the balancer.
 func (b *Balancer) crashed() {
+	b.endChecks()
 	if !b.cfg.KeepTable {
 		b.reset()
 		b.host.net.stopForAll() // least has counted on the table
@@ -200,51 +200,8 @@ func (b *Balancer) reset() {
 	b.byPort = make(map[uint16]*flow)
 	b.nextPort = firstFlowPort
 	for _, be := range b.backends {
-		be.healthy, be.open = true, 0
+		be.healthy, be.open, be.inARow = true, 0, 0
 	}
-}
-
-// Run checks the backends' health until ctx ends. It is the balancer's process, to be run by a
-// goroutine of its host.
-func (b *Balancer) Run(ctx context.Context) {
-	var checks sync.WaitGroup
-	for i, be := range b.backends {
-		checks.Go(func() { b.watch(ctx, uint64(i), be) })
-	}
-	checks.Wait()
-}
-
-func (b *Balancer) watch(ctx context.Context, rank uint64, be *backend) {
-	ticker := time.NewTicker(b.cfg.HealthInterval)
-	defer ticker.Stop()
-	healthy, inARow := true, 0
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if b.probe(ctx, be) == healthy {
-			inARow = 0
-			continue
-		}
-		inARow++
-		if healthy && inARow == b.cfg.Fall || !healthy && inARow == b.cfg.Rise {
-			healthy, inARow = !healthy, 0
-			now := healthy
-			b.host.net.Submit(b.host, rank, func() { be.healthy = now })
-		}
-	}
-}
-
-func (b *Balancer) probe(ctx context.Context, be *backend) bool {
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.HealthTimeout)
-	defer cancel()
-	c, err := b.host.DialContext(ctx, "tcp", net.JoinHostPort(be.host.name, strconv.Itoa(int(be.addr.port))))
-	if err != nil {
-		return false
-	}
-	return c.Close() == nil
 }
 
 // routesInward implements middlebox: backends are not behind the balancer.
@@ -268,6 +225,32 @@ func (b *Balancer) least(p *packet, at time.Duration) time.Duration {
 		return b.host.leastLatency()
 	}
 	return b.host.pipeTo(to).link.minLatency()
+}
+
+// reaches implements middlebox.
+func (b *Balancer) reaches(p *packet, at time.Duration) *Conn {
+	n := b.host.net
+	inward := b.byPort[p.dst.port] == nil
+	f := b.byPort[p.dst.port]
+	if inward {
+		f = b.byClient[p.src]
+	}
+	if p.conn != nil || f == nil || f.closing || b.cfg.IdleTimeout != 0 || at-n.clock >= flowLinger {
+		return nil
+	}
+	from, dst := endpoint{b.host.ip, b.cfg.Port}, f.client
+	if inward {
+		from, dst = endpoint{b.host.ip, f.port}, f.backend.addr
+	}
+	to := n.byIP[dst.ip]
+	if to == nil || to.box != nil || n.route(b.host, dst.ip) != to || to.downlinkFrom(b.host) != nil {
+		return nil
+	}
+	c := to.conns[keyOf(from, dst.port)]
+	if on := b.host.pipeTo(to); c == nil || !on.inOrder() || on.link.minLatency() < c.lookahead() {
+		return nil
+	}
+	return c
 }
 
 // forward implements middlebox.
@@ -379,5 +362,5 @@ func (b *Balancer) closing(f *flow) {
 	f.closing = true
 	f.backend.open--
 	n := b.host.net
-	n.planPatient(event{at: n.clock + flowLinger, kind: eventFunc, fn: func() { b.remove(f) }}, never)
+	n.planPatient(event{at: n.clock + flowLinger, kind: eventBox, fn: func() { b.remove(f) }}, never)
 }

@@ -32,7 +32,7 @@ type Conn struct {
 	listener  *Listener     // for which its handshake is under way
 	timerAt   time.Duration // of the planned timer event that counts; never if none
 	timerStep uint64        // and its step
-	stopFor   time.Duration // the earliest deadline of the protocol that virtual time stops for; never if for none
+	stopBy    time.Duration // by when virtual time stops for the protocol's earliest deadline; never if there is none
 	lateAcks  int           // acknowledgements under way to it that may be applied late
 	critical  bool          // an acknowledgement may make it send, or wake a writer
 }
@@ -46,7 +46,7 @@ const (
 )
 
 func newConn(h *Host) *Conn {
-	c := &Conn{net: h.net, host: h, local: endpoint{ip: h.ip}, timerAt: never, stopFor: never}
+	c := &Conn{net: h.net, host: h, local: endpoint{ip: h.ip}, timerAt: never, stopBy: never}
 	c.readSide.cond.L = &h.net.mu
 	c.writeSide.cond.L = &h.net.mu
 	return c

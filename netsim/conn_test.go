@@ -356,10 +356,12 @@ func TestBalancer(t *testing.T) {
 						return
 					}
 					go func() {
-						if m, _ := io.ReadFull(c, make([]byte, 2)); m == 2 { // not a health check
-							accepted[h.name]++
-							_, _ = io.WriteString(c, h.name)
+						if _, err := io.ReadFull(c, make([]byte, 2)); err != nil {
+							t.Errorf("%s has accepted a health check: %v", h.name, err)
+							return
 						}
+						accepted[h.name]++
+						_, _ = io.WriteString(c, h.name)
 					}()
 				}
 			}()

@@ -123,21 +123,50 @@ func (n *Network) planArrival(at time.Duration, p *packet) {
 	if box := p.to.box; box != nil && box.forwards(p) {
 		// Middleboxes share no state with any program: what counts is only when they send it on.
 		e.lane = &pipe.patient
-		n.planPatient(e, at+box.least(p, at))
-		return
-	}
-	if p.proto == protoTCP && len(p.payload) == 0 && pipe.inOrder() {
-		c := p.to.conns[keyOf(p.src, p.dst.port)]
-		if c != nil && !c.critical && c.proto.Patient(&p.seg) {
-			c.lateAcks++
-			p.counted = c
-			e.lane = &pipe.patient
+		if bare(p) && pipe.inOrder() && p.putOff(box.reaches(p, at)) {
 			n.planPatient(e, never)
 			return
 		}
+		n.planPatient(e, at+box.least(p, at))
+		return
+	}
+	if bare(p) && pipe.inOrder() && p.putOff(p.to.conns[keyOf(p.src, p.dst.port)]) {
+		e.lane = &pipe.patient
+		n.planPatient(e, never)
+		return
+	}
+	if p.from != p.to && p.wakesNobody() {
+		e.lane = &pipe.patient
+		n.planPatient(e, at+p.to.leastLatency())
+		return
 	}
 	e.lane = &pipe.urgent
 	n.plan(e)
+}
+
+// wakesNobody reports whether a packet that reaches its end will at most have TCP answer: it opens a connection, or
+// is about a health check. (Programs bring the network up to the present before they listen, or cease to.)
+func (p *packet) wakesNobody() bool {
+	if p.proto != protoTCP {
+		return false
+	}
+	key := keyOf(p.src, p.dst.port)
+	opens := p.seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST) == tcp.SYN
+	return opens && p.to.conns[key] == nil || p.to.probes[key] != nil
+}
+
+// bare reports whether a packet may be nothing but an acknowledgement.
+func bare(p *packet) bool { return p.proto == protoTCP && len(p.payload) == 0 }
+
+// putOff counts a packet as an acknowledgement whose processing may be put off, if it is one for the connection,
+// which may be nil.
+func (p *packet) putOff(c *Conn) bool {
+	if c == nil || c.critical || !c.proto.Patient(&p.seg) {
+		return false
+	}
+	c.lateAcks++
+	p.counted = c
+	return true
 }
 
 // inOrder reports whether packets arrive once and in order.
@@ -192,12 +221,15 @@ func (n *Network) arrive(p *packet) {
 
 // tcpInput finds the connection or listener that a segment is for.
 func (h *Host) tcpInput(p *packet) {
-	c := h.conns[keyOf(p.src, p.dst.port)]
+	key := keyOf(p.src, p.dst.port)
+	c := h.conns[key]
 	h.net.observe(Arrived, h, p.from, c, len(p.payload))
 	l := h.listeners[p.dst.port]
 	switch opens := p.seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST) == tcp.SYN; {
 	case c != nil:
 		c.input(&p.seg)
+	case h.probes[key] != nil:
+		h.probes[key].answer(p)
 	case opens && l != nil && l.full():
 		h.net.drop(h, p) // the client will send its SYN again
 		return

@@ -209,10 +209,10 @@ func (n *Network) rulesChanged() {
 }
 
 // stopForAll has virtual time stop for every patient event, as what was known of its consequences when it was planned does
-// not hold any more.
+// not hold any more. An acknowledgement that has reached the end of its way has none.
 func (n *Network) stopForAll() {
 	n.patient.each(func(e *event) {
-		if e.pkt == nil || e.pkt.counted == nil {
+		if e.pkt == nil || e.pkt.counted == nil || e.pkt.to != e.pkt.counted.host {
 			n.stops.push(stop{by: e.at, at: e.at, step: e.step})
 		}
 	})

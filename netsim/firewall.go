@@ -60,6 +60,9 @@ func (b *Firewall) crashed() { b.known = make(map[connection]time.Duration) }
 // least implements middlebox.
 func (b *Firewall) least(*packet, time.Duration) time.Duration { return b.host.leastLatency() }
 
+// reaches implements middlebox: nothing is known.
+func (b *Firewall) reaches(*packet, time.Duration) *Conn { return nil }
+
 // routesInward implements middlebox.
 func (b *Firewall) routesInward() bool { return true }
 

@@ -28,9 +28,10 @@ type Host struct {
 	pipes      map[int32]*pipe // by the other host's index
 	conns      map[connKey]*Conn
 	nextPort   uint16
-	luck       *rand.PCG // for initial sequence numbers
-	box        middlebox // what the host does with packets that are not for itself; nil for most
-	gateway    *Host     // through which it reaches others; nil if directly
+	luck       *rand.PCG          // for initial sequence numbers
+	box        middlebox          // what the host does with packets that are not for itself; nil for most
+	probes     map[connKey]*probe // of a balancer's health checks
+	gateway    *Host              // through which it reaches others; nil if directly
 	resolver   resolver
 	uplink     accessPoint
 	downlink   accessPoint
@@ -92,7 +93,7 @@ func (h *Host) Listen(network, address string) (net.Listener, error) {
 	if err != nil {
 		return fail(err)
 	}
-	h.net.mu.Lock()
+	h.net.enter()
 	defer h.net.mu.Unlock()
 	if !h.up {
 		return fail(ErrHostDown)

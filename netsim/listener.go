@@ -50,7 +50,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // Close stops listening. Connections that nobody has accepted are reset.
 func (l *Listener) Close() error {
-	l.host.net.mu.Lock()
+	l.host.net.enter()
 	defer l.host.net.mu.Unlock()
 	if l.closed {
 		return &net.OpError{Op: "close", Net: "tcp", Addr: l.Addr(), Err: net.ErrClosed}

@@ -167,6 +167,8 @@ func (n *Network) apply(e *event) {
 		n.retry(e.pkt)
 	case eventFunc:
 		n.call(e.fn)
+	case eventBox:
+		e.fn()
 	}
 }
 
@@ -273,6 +275,7 @@ type action struct {
 	conn *Conn
 	udp  *UDPConn
 	fn   func()
+	note bool // fn wakes nobody
 }
 
 // actionKey is the canonical order: host, kind, rank.
@@ -310,6 +313,14 @@ func (n *Network) Submit(h *Host, rank uint64, f func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.submit(action{key: keyFor(h, actionFunc, rank), fn: f})
+}
+
+// Note is Submit for what wakes no goroutine of the bubble, as what only takes notes: the loop does not wait for
+// hosts to come to rest after it.
+func (n *Network) Note(h *Host, rank uint64, f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.submit(action{key: keyFor(h, actionFunc, rank), fn: f, note: true})
 }
 
 func (n *Network) submit(a action) {
@@ -356,7 +367,9 @@ func (n *Network) collect() {
 			a := &taken[o.index]
 			switch a.key.kind() {
 			case actionFunc:
+				woke := n.woke
 				n.call(a.fn)
+				n.woke = woke || !a.note
 			case actionDial:
 				a.conn.connect()
 			case actionConn:

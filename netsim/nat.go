@@ -127,6 +127,9 @@ func (b *NAT) crashed() {
 // least implements middlebox.
 func (b *NAT) least(*packet, time.Duration) time.Duration { return b.host.leastLatency() }
 
+// reaches implements middlebox: nothing is known.
+func (b *NAT) reaches(*packet, time.Duration) *Conn { return nil }
+
 // routesInward implements middlebox.
 func (b *NAT) routesInward() bool { return false }
 

@@ -354,11 +354,16 @@ func (h *Host) leastLatency() time.Duration {
 	n := h.net
 	if h.leastEpoch != n.rules {
 		h.leastEpoch = n.rules
-		h.least = defaultLink.minLatency()
+		h.least = never
+		toAll := false
 		for i := range n.links {
 			if r := &n.links[i]; matches(r.from, h.name) {
 				h.least = min(h.least, r.link.minLatency())
+				toAll = toAll || r.to == "*"
 			}
+		}
+		if !toAll {
+			h.least = min(h.least, defaultLink.minLatency())
 		}
 	}
 	return h.least

@@ -49,6 +49,7 @@ type protocol interface {
 	Flush(now time.Duration, out tcp.Output)
 	Timer(now time.Duration, out tcp.Output)
 	Deadline() (time.Duration, bool)
+	MayGiveUp() bool
 	Write(p []byte) int
 	Read(p []byte) int
 	Close()

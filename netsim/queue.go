@@ -29,6 +29,7 @@ const (
 	eventWriteDeadline
 	eventUDPDeadline
 	eventFunc
+	eventBox // what a middlebox does at a time; unlike a function it wakes nobody, and holds the lock
 )
 
 // waits is the side whose deadline the event is; nil for other events.

@@ -16,6 +16,12 @@ type middlebox interface {
 	// least is a lower bound of how long whatever the box sends for such a packet takes, if it reaches the box at
 	// a given time.
 	least(p *packet, at time.Duration) time.Duration
+	// reaches gives the connection at the end of a packet's way, if the box is sure to send it on, and to reach it
+	// directly and in order; else nil. The packet reaches the box at a given time. Of an acknowledgement that may
+	// be put off for that connection, both legs may: it is counted on both, and where it is in time for the first,
+	// it is for the second. For that, the way from the box must be no faster than the connection's own to it:
+	// what a timer of the connection that is applied late may send is the most that time is ahead by then.
+	reaches(p *packet, at time.Duration) *Conn
 	// routesInward reports whether hosts behind the box can be addressed from outside.
 	routesInward() bool
 	// crashed is what a crash of the host does to the box.

@@ -1,12 +1,16 @@
 package netsim
 
 import (
+	"context"
 	"io"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/twohop/twohop/netsim/tcp"
 )
 
 // Goal: a timer that virtual time has ceased to stop for, as it was not needed any more, is kept when it is needed
@@ -32,7 +36,7 @@ func TestTimerNeededAgain(t *testing.T) {
 			_, _ = client.Write([]byte("x"))
 		}()
 		require.NoError(t, n.RunUntil(n.Now()+86*time.Millisecond))
-		require.Equal(t, never, client.stopFor, "a has been acknowledged")
+		require.Equal(t, never, client.stopBy, "a has been acknowledged")
 		require.Greater(t, client.timerAt, n.Now())
 		require.NoError(t, n.RunUntil(n.Now()+10*time.Second))
 		require.GreaterOrEqual(t, len(sent), 5)
@@ -69,7 +73,7 @@ func TestTimersAreInTime(t *testing.T) {
 			n.mu.Lock()
 			for _, c := range []*Conn{client, server} {
 				if at, ok := c.proto.Deadline(); ok {
-					require.LessOrEqual(t, c.stopFor, at)
+					require.LessOrEqual(t, c.stopBy, at+c.slack())
 					if c.timerAt < at {
 						putOff++
 					}
@@ -115,4 +119,98 @@ func TestBalancerForgetsInFlight(t *testing.T) {
 		require.Equal(t, 15*time.Millisecond, reset.Round(time.Millisecond))
 		finish(t, n)
 	})
+}
+
+// Goal: a program learns that its peer was given up at the very moment, whatever else happens on the network.
+// Method: the server is gone, and the link so slow that what the timer might send would take long. It is the
+// only thing that virtual time could stop for.
+func TestGivenUpInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, err := New(Config{Seed: 1, TCP: tcp.Config{UserTimeout: 3 * time.Second}})
+		require.NoError(t, err)
+		client, server := pair(t, n, Link{Latency: 200 * time.Millisecond})
+		exchange(t, n, client, server)
+		n.Schedule(n.Now(), func() { server.host.Crash() })
+		require.NoError(t, n.RunUntil(n.Now()+time.Second))
+		var due, told time.Duration
+		go func() {
+			_, _ = client.Write([]byte("x"))
+			_, err := client.Read(make([]byte, 1))
+			require.ErrorIs(t, err, syscall.ETIMEDOUT)
+			told = n.Now()
+		}()
+		n.Schedule(n.Now()+2900*time.Millisecond, func() { due, _ = client.proto.Deadline() })
+		require.NoError(t, n.RunUntil(n.Now()+5*time.Second))
+		require.Equal(t, due, told)
+		finish(t, n)
+	})
+}
+
+// Goal: when virtual time stops changes nothing but how much work it is.
+// Method: clients talk to servers through a balancer over lossy links, a server crashes and returns, and links change.
+// Another run has virtual time stop every 200 µs.
+func TestStopsChangeNothing(t *testing.T) {
+	run := func(t *testing.T, stops bool) (events []Event) {
+		synctest.Test(t, func(t *testing.T) {
+			n, err := New(Config{Seed: 1, TCP: tcp.Config{UserTimeout: 2 * time.Second}, Observe: func(e Event) { events = append(events, e) }})
+			require.NoError(t, err)
+			hosts := newHosts(t, n, "lb", "server-1", "server-2", "client-1", "client-2")
+			require.NoError(t, n.SetLink("*", "*", Link{Latency: time.Millisecond}))
+			require.NoError(t, n.SetLink("lb", "client-*", Link{Latency: 20 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.03}))
+			b, err := hosts[0].Balance(BalancerConfig{Backends: []string{"server-1:80", "server-2:80"}})
+			require.NoError(t, err)
+			ctx, cancel := context.WithCancel(context.Background())
+			go b.Run(ctx)
+			serve := func(h *Host) {
+				l, err := h.Listen("tcp", ":80")
+				require.NoError(t, err)
+				go func() {
+					for {
+						c, err := l.Accept()
+						if err != nil {
+							return
+						}
+						go func() { _, _ = io.Copy(c, c); _ = c.Close() }()
+					}
+				}()
+			}
+			serve(hosts[1])
+			serve(hosts[2])
+			for _, h := range hosts[3:] {
+				luck := NewRand(1, h.Name())
+				go func() {
+					for ctx.Err() == nil {
+						time.Sleep(time.Duration(luck.Int64N(int64(time.Second))))
+						c, err := h.Dial("tcp", "lb:80")
+						for err == nil && luck.IntN(100) > 0 && ctx.Err() == nil {
+							if _, err = c.Write(make([]byte, 1+luck.IntN(100))); err == nil {
+								_, err = c.Read(make([]byte, 100))
+							}
+							time.Sleep(time.Duration(luck.Int64N(int64(300 * time.Millisecond))))
+						}
+						if c != nil {
+							_ = c.Close()
+						}
+					}
+				}()
+			}
+			n.Schedule(8*time.Second+1, func() { hosts[1].Crash() })
+			n.Schedule(11*time.Second+1, func() { hosts[1].Boot(); serve(hosts[1]) })
+			n.Schedule(15*time.Second+1, func() { require.NoError(t, Duplicate("*", "*", true, 0.1).ApplyTo(n, func() {})) })
+			n.Schedule(18*time.Second+1, func() { hosts[0].Crash(); hosts[0].Boot() })
+			var stop func()
+			stop = func() { n.Schedule(n.Now()+200*time.Microsecond, stop) }
+			if stops {
+				stop()
+			}
+			require.NoError(t, n.RunUntil(25*time.Second))
+			cancel()
+			stop = func() {}
+			finish(t, n)
+		})
+		return events
+	}
+	plain := run(t, false)
+	require.Greater(t, len(plain), 3000)
+	require.Equal(t, plain, run(t, true))
 }

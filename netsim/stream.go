@@ -252,6 +252,7 @@ func (s *stream) NeedsFlush() bool {
 	return len(s.out) > 0 || s.finish && !s.sent || s.unread() >= streamWindow/2
 }
 
-// Deadline and Timer: a stream has no timers; the network sends lost segments again.
+// Deadline, MayGiveUp and Timer: a stream has no timers; the network sends lost segments again.
 func (s *stream) Deadline() (time.Duration, bool) { return 0, false }
+func (s *stream) MayGiveUp() bool                 { return false }
 func (s *stream) Timer(time.Duration, tcp.Output) {}

@@ -223,20 +223,16 @@ func (c *Conn) planTimer() {
 	if !ok {
 		return
 	}
+	by := at + c.slack()
 	if c.timerAt <= at { // what is planned comes first, and plans the next
-		if at < c.stopFor {
-			c.stopFor = at
-			c.net.stops.push(stop{by: at + c.lookahead(), at: c.timerAt, step: c.timerStep, conn: c})
+		if by < c.stopBy {
+			c.stopBy = by
+			c.net.stops.push(stop{by: by, at: c.timerAt, step: c.timerStep, conn: c})
 		}
 		return
 	}
-	c.timerAt, c.stopFor = at, at
-	e := event{at: at, kind: eventTimer, conn: c}
-	if state := c.proto.State(); state == tcp.SynSent || state == tcp.SynReceived {
-		c.net.plan(e) // it may be the one that gives up
-	} else {
-		c.net.planPatient(e, at+c.lookahead())
-	}
+	c.timerAt, c.stopBy = at, by
+	c.net.planPatient(event{at: at, kind: eventTimer, conn: c}, by)
 	c.timerStep = c.net.step
 }
 
@@ -248,14 +244,20 @@ func (c *Conn) stopAgain(s stop) time.Duration {
 	}
 	at, ok := c.proto.Deadline()
 	if !ok {
-		c.stopFor = never
+		c.stopBy = never
 		return never
 	}
-	if at == c.timerAt {
-		return s.by
+	c.stopBy = max(s.by, at+c.slack())
+	return c.stopBy
+}
+
+// slack is how much later than it is due the next timer may be applied: until what it sends has arrived, unless it
+// may end the connection, for which somebody may wait.
+func (c *Conn) slack() time.Duration {
+	if c.proto.MayGiveUp() {
+		return 0
 	}
-	c.stopFor = at
-	return max(s.by, at+c.lookahead())
+	return c.lookahead()
 }
 
 // lookahead is the least time that anything this connection sends is under way.

@@ -139,8 +139,7 @@ func TestNoGlobalRandomness(t *testing.T) {
 // Goal: the network keeps no goroutine or timer per connection: everything is an event on its heap.
 func TestNetworkHasNoGoroutines(t *testing.T) {
 	allowed := map[string]bool{
-		"netsim/balancer.go": true, // health checks are a program on the balancer's host
-		"netsim/network.go":  true, // the loop's one timer
+		"netsim/network.go": true, // the loop's one timer
 	}
 	for _, s := range sources(t) {
 		if !strings.HasPrefix(s.name, "netsim/") || strings.HasSuffix(s.name, "_test.go") || allowed[s.name] {

@@ -202,7 +202,7 @@ func (n *Node) Record(e model.Event) {
 	}
 	n.mu.Unlock()
 	if first {
-		n.w.net.Submit(n.host, rankRecords, n.takeRecords)
+		n.w.net.Note(n.host, rankRecords, n.takeRecords)
 	}
 }
 

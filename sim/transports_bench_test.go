@@ -71,7 +71,7 @@ type logSubscription struct {
 
 func (s *logSubscription) Start() hop1.Start { return s.start }
 
-func (s *logSubscription) Next(ctx context.Context) (hop1.Batch, error) {
+func (s *logSubscription) Next(ctx context.Context, tick <-chan time.Time) (hop1.Batch, error) {
 	for {
 		s.feed.mu.Lock()
 		rest, changed := s.feed.log[s.at:], s.feed.changed
@@ -84,6 +84,8 @@ func (s *logSubscription) Next(ctx context.Context) (hop1.Batch, error) {
 		case <-changed:
 		case <-s.closed:
 			return hop1.Batch{}, hop1.ErrClosed
+		case <-tick:
+			return hop1.Batch{}, nil
 		case <-ctx.Done():
 			return hop1.Batch{}, ctx.Err()
 		}

@@ -50,6 +50,13 @@ func (c *Conn) Deadline() (at time.Duration, ok bool) {
 	return at, ok
 }
 
+// MayGiveUp reports whether Timer, when it is due next, may give up the peer, and so end what users wait for.
+func (c *Conn) MayGiveUp() bool {
+	at, ok := c.Deadline()
+	retransmits := c.rtx.kind == timerRTO || c.rtx.kind == timerPersist
+	return ok && (retransmits && c.rtx.at == at || c.probes > 0 && c.idle.at == at)
+}
+
 // Timer does what is due at now, which may be nothing.
 func (c *Conn) Timer(now time.Duration, out Output) {
 	if c.ack.at != 0 && c.ack.at <= now {

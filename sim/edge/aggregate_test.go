@@ -31,7 +31,7 @@ func aggregated(t *testing.T, a model.Aggregation, queue, n int) (batches int, m
 		}()
 		waited := time.Duration(0)
 		for got := 0; got < n; batches++ {
-			b, err := sub.Next(context.Background())
+			b, err := sub.Next(context.Background(), nil)
 			require.NoError(t, err)
 			for _, m := range b.Messages {
 				require.Equal(t, uint64(4+got), m.Seq)

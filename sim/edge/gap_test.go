@@ -78,7 +78,7 @@ func story(t *testing.T, sub hop1.Subscription) (told []string) {
 	epoch := sub.Start().Cursor.Epoch
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		b, err := sub.Next(ctx)
+		b, err := sub.Next(ctx, nil)
 		cancel()
 		if err != nil {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
@@ -172,7 +172,7 @@ func TestGapsFillTheQueue(t *testing.T) {
 		hop.gap(model.Cursor{Epoch: "e2"})
 		settled()
 		require.Equal(t, []string{"→e2:0"}, story(t, patient))
-		_, err := slow.Next(t.Context())
+		_, err := slow.Next(t.Context(), nil)
 		require.ErrorIs(t, err, hop1.ErrSlowConsumer)
 		patient.Close()
 		slow.Close()
@@ -189,10 +189,10 @@ func TestReadersCannotOverwriteTheCache(t *testing.T) {
 		}
 		cache := s.rooms["r"].now.msgs
 		require.Greater(t, cap(cache), len(cache), "there is something to overwrite")
-		b, err := first.Next(t.Context())
+		b, err := first.Next(t.Context(), nil)
 		require.NoError(t, err)
 		resumed := open(t, s, "r", model.Cursor{Epoch: "e1", Seq: 6})
-		backlog, err := resumed.Next(t.Context())
+		backlog, err := resumed.Next(t.Context(), nil)
 		require.NoError(t, err)
 		for _, msgs := range [][]model.Message{b.Messages, backlog.Messages} {
 			require.Equal(t, uint64(8), msgs[len(msgs)-1].Seq)

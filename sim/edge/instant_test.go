@@ -23,7 +23,7 @@ func TestInstantIsOneBatch(t *testing.T) {
 		sizes := make(chan int, 100)
 		go func() {
 			for {
-				b, err := sub.Next(t.Context())
+				b, err := sub.Next(t.Context(), nil)
 				if err != nil {
 					return
 				}

@@ -259,7 +259,7 @@ func read(t *testing.T, sub hop1.Subscription, to uint64) []uint64 {
 	var seqs []uint64
 	ctx := within(t)
 	for len(seqs) == 0 || seqs[len(seqs)-1] < to {
-		b, err := sub.Next(ctx)
+		b, err := sub.Next(ctx, nil)
 		require.NoErrorf(t, err, "after %v, on the way to %d", seqs, to)
 		require.Nil(t, b.Gap)
 		require.NotEmpty(t, b.Messages)
@@ -274,7 +274,7 @@ func read(t *testing.T, sub hop1.Subscription, to uint64) []uint64 {
 // readGap reads what must be a gap.
 func readGap(t *testing.T, sub hop1.Subscription) hop1.Gap {
 	t.Helper()
-	b, err := sub.Next(within(t))
+	b, err := sub.Next(within(t), nil)
 	require.NoError(t, err)
 	require.NotNil(t, b.Gap, "%+v", b.Messages)
 	require.Empty(t, b.Messages)

@@ -56,7 +56,7 @@ func TestPublish(t *testing.T) {
 		}
 		var got []model.Message
 		for len(got) < 3 {
-			b, err := sub.Next(within(t))
+			b, err := sub.Next(within(t), nil)
 			require.NoError(t, err)
 			got = append(got, b.Messages...)
 		}

@@ -47,7 +47,7 @@ func refillWorld(transport string, mutant hop1.Mutant, up bool) func(*sim.World)
 		w.Node("failover", func(ctx context.Context, n *sim.Node) error {
 			time.Sleep(3500 * time.Millisecond)
 			if up {
-				time.Sleep(490 * time.Millisecond)
+				time.Sleep(650 * time.Millisecond) // between two looks of the edge at the log, and done before m2 comes
 			}
 			c := redis.NewClient(&redis.Options{
 				Addr: "redis:6379", Protocol: 2, DisableIdentity: true,
@@ -65,7 +65,7 @@ func refillWorld(transport string, mutant hop1.Mutant, up bool) func(*sim.World)
 			if err != nil {
 				return err
 			}
-			for i, at := range []time.Duration{500 * time.Millisecond, time.Second, 4 * time.Second, 10 * time.Second} {
+			for i, at := range []time.Duration{500 * time.Millisecond, time.Second, 4200 * time.Millisecond, 10 * time.Second} {
 				time.Sleep(at - n.Now())
 				id := fmt.Sprintf("m%d", i)
 				n.Record(model.Event{Kind: model.PublishCall, Room: "r", ID: id})

@@ -40,9 +40,9 @@ func TestFanOut(t *testing.T) {
 		require.Equal(t, int64(2), hop.subscribes.Load())
 
 		publish(t, hop, "r", 6, 6)
-		first, err := subs[0].Next(within(t))
+		first, err := subs[0].Next(within(t), nil)
 		require.NoError(t, err)
-		second, err := subs[1].Next(within(t))
+		second, err := subs[1].Next(within(t), nil)
 		require.NoError(t, err)
 		require.Same(t, &first.Messages[0], &second.Messages[0])
 	})
@@ -269,7 +269,7 @@ func TestSlowConsumer(t *testing.T) {
 		publish(t, hop, "r", 11, 11)
 		require.Equal(t, []uint64{11}, read(t, fast, 11))
 		for range 2 {
-			b, err := slow.Next(within(t))
+			b, err := slow.Next(within(t), nil)
 			require.ErrorIs(t, err, hop1.ErrSlowConsumer)
 			require.Empty(t, b)
 		}
@@ -291,14 +291,14 @@ func TestNext(t *testing.T) {
 		sub := open(t, s, "r", model.Cursor{})
 		for i := 1; i <= 3; i++ {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
-			_, err := sub.Next(ctx)
+			_, err := sub.Next(ctx, nil)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			cancel()
 			at := publish(t, hop, "r", i, i)
 			require.Equal(t, []uint64{at.Seq}, read(t, sub, at.Seq))
 		}
 		failed := make(chan error, 1)
-		go func() { _, err := sub.Next(context.Background()); failed <- err }()
+		go func() { _, err := sub.Next(context.Background(), nil); failed <- err }()
 		time.Sleep(5 * time.Millisecond)
 		sub.Close()
 		sub.Close()
@@ -348,7 +348,7 @@ func TestShutdown(t *testing.T) {
 		for i := range 5 {
 			sub := open(t, s, fmt.Sprintf("r%d", i), model.Cursor{})
 			go func() {
-				_, err := sub.Next(context.Background())
+				_, err := sub.Next(context.Background(), nil)
 				sub.Close()
 				ends <- err
 			}()
@@ -366,7 +366,7 @@ func TestShutdown(t *testing.T) {
 		}
 		_, err = s.Open(t.Context(), "r", model.Cursor{})
 		require.ErrorIs(t, err, hop1.ErrDraining)
-		_, err = busy.Next(t.Context())
+		_, err = busy.Next(t.Context(), nil)
 		require.ErrorIs(t, err, hop1.ErrDraining)
 		_, _, err = idle.(*subscription).take() // it was about to wait when the room closed
 		require.ErrorIs(t, err, hop1.ErrDraining)
@@ -442,7 +442,7 @@ func TestStrategyErrors(t *testing.T) {
 		require.Equal(t, 3, int(time.Since(began)/time.Second))
 
 		require.NoError(t, hop.Close())
-		_, err = sub.Next(t.Context())
+		_, err = sub.Next(t.Context(), nil)
 		require.ErrorIs(t, err, hop1.ErrClosed)
 		synctest.Wait()
 		require.Zero(t, s.Stats().Rooms)

@@ -228,7 +228,7 @@ func (u upstream) end() {
 func (sub *subscription) Start() hop1.Start { return sub.start }
 
 // Next gives the backlog, then what the room has that the client has not.
-func (sub *subscription) Next(ctx context.Context) (hop1.Batch, error) {
+func (sub *subscription) Next(ctx context.Context, tick <-chan time.Time) (hop1.Batch, error) {
 	srv := sub.rm.srv
 	for {
 		if err := sub.ended(); err != nil {
@@ -243,6 +243,8 @@ func (sub *subscription) Next(ctx context.Context) (hop1.Batch, error) {
 		case <-changed:
 		case <-sub.closed:
 		case <-srv.alive.Done():
+		case <-tick:
+			return hop1.Batch{}, nil
 		case <-ctx.Done():
 			return hop1.Batch{}, ctx.Err()
 		}

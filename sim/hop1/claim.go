@@ -88,10 +88,10 @@ func agree(sub Subscription, asked claim) *opened {
 func (o *opened) Start() Start { return o.start }
 
 // Next leaves out the anchor, if need be.
-func (o *opened) Next(ctx context.Context) (Batch, error) {
+func (o *opened) Next(ctx context.Context, tick <-chan time.Time) (Batch, error) {
 	for {
-		b, err := o.Subscription.Next(ctx)
-		if err != nil || o.upTo == 0 {
+		b, err := o.Subscription.Next(ctx, tick)
+		if err != nil || o.upTo == 0 || b.isEmpty() {
 			return b, err
 		}
 		if b.Gap != nil {

@@ -106,7 +106,7 @@ func (s *server) gather(ctx context.Context, a *polled, sub *opened, tags string
 		if a.news {
 			wait = over
 		}
-		b, err := sub.Next(wait)
+		b, err := sub.Next(wait, nil)
 		if err != nil {
 			if wait.Err() != nil && errors.Is(err, wait.Err()) {
 				return ctx.Err() // nil: nothing more is there

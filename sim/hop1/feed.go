@@ -3,6 +3,7 @@ package hop1
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/twohop/twohop/model"
 )
@@ -40,10 +41,10 @@ type Subscription interface {
 	Start() Start
 	// Next blocks until there is a batch, and returns what is there. It continues where the one before
 	// ended, or says that it does not. It fails with ErrSlowConsumer, ErrDraining or ErrClosed, after
-	// which it returns nothing more; or with the context's error, which loses nothing: transports that
-	// must write in silence call Next with a deadline, time and again. With a context that has ended
-	// already it waits for nothing, but still returns what is there, as polling needs it.
-	Next(ctx context.Context) (Batch, error)
+	// which it returns nothing more; or with the context's error, which loses nothing. With a context that
+	// has ended already it waits for nothing, but still returns what is there, as polling needs it. A tick ends
+	// the wait, too, with an empty batch, for transports that must write in silence; nil never ticks.
+	Next(ctx context.Context, tick <-chan time.Time) (Batch, error)
 	// Close frees everything and ends a blocked Next with ErrClosed. It is idempotent.
 	Close()
 }
@@ -70,14 +71,17 @@ type Start struct {
 	Gap string
 }
 
-// Batch is what a subscription delivers: either messages or a gap.
+// Batch is what a subscription delivers: either messages or a gap; neither at a tick.
 type Batch struct {
-	// Messages, at least one unless Gap is set, are in order of Seq without a hole. They may be shared
-	// with other subscriptions: they are not to be changed.
+	// Messages are in order of Seq without a hole. They may be shared with other subscriptions: they are
+	// not to be changed.
 	Messages []model.Message
 	// Gap, unless nil, says that messages are out of reach.
 	Gap *Gap
 }
+
+// isEmpty reports whether a tick has ended the wait for the batch.
+func (b *Batch) isEmpty() bool { return b.Gap == nil && len(b.Messages) == 0 }
 
 // Gap is an announced hole: what lay between the position reached and To is lost to the client, which
 // is owed everything after To.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twohop/twohop/model"
 )
@@ -145,7 +146,7 @@ type memSub struct {
 
 func (s *memSub) Start() Start { return s.start }
 
-func (s *memSub) Next(ctx context.Context) (Batch, error) {
+func (s *memSub) Next(ctx context.Context, tick <-chan time.Time) (Batch, error) {
 	for {
 		b, changed, err := s.poll()
 		if err != nil || len(b.Messages) > 0 || b.Gap != nil {
@@ -155,6 +156,8 @@ func (s *memSub) Next(ctx context.Context) (Batch, error) {
 		case <-changed:
 		case <-s.gone:
 			return Batch{}, ErrClosed
+		case <-tick:
+			return Batch{}, nil
 		case <-ctx.Done():
 			return Batch{}, ctx.Err()
 		}

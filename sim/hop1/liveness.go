@@ -12,12 +12,24 @@ import (
 type heard struct {
 	start time.Time
 	after atomic.Int64 // nanoseconds from start to the last sign of life
+	quiet time.Duration
+	alarm *time.Timer // fires when nothing was heard for quiet; nil if nobody cares
 }
 
 func newHeard() *heard { return &heard{start: time.Now()} }
 
+// newHeardFor has an alarm.
+func newHeardFor(quiet time.Duration) *heard {
+	return &heard{start: time.Now(), quiet: quiet, alarm: time.NewTimer(quiet)}
+}
+
 // mark records a sign of life.
-func (h *heard) mark() { h.after.Store(int64(time.Since(h.start))) }
+func (h *heard) mark() {
+	h.after.Store(int64(time.Since(h.start)))
+	if h.alarm != nil {
+		h.alarm.Reset(h.quiet)
+	}
+}
 
 // deadline is when the peer, if nothing more is heard of it, has been silent for idle.
 func (h *heard) deadline(idle time.Duration) time.Time {

@@ -229,11 +229,13 @@ func (s *server) refuse(ctx context.Context, w http.ResponseWriter, err error) {
 func (s *server) pump(ctx context.Context, sub *opened, send func([]frame) error, beat func() error) error {
 	start := sub.Start()
 	frames, epoch := s.opening(start, sub.asked.Cursor), start.Cursor.Epoch
+	beats := time.NewTimer(s.cfg.Heartbeat)
+	defer beats.Stop()
 	for {
 		if err := send(frames); err != nil {
 			return fmt.Errorf("%w: %w", errGone, err)
 		}
-		b, err := s.next(ctx, sub, beat)
+		b, err := s.next(ctx, sub, beats, beat)
 		if err != nil {
 			return err
 		}
@@ -271,15 +273,14 @@ func (s *server) opening(start Start, asked model.Cursor) []frame {
 const beatLag = 500 * time.Nanosecond
 
 // next waits for a batch, and beats meanwhile.
-func (s *server) next(ctx context.Context, sub Subscription, beat func() error) (Batch, error) {
+func (s *server) next(ctx context.Context, sub Subscription, beats *time.Timer, beat func() error) (Batch, error) {
 	if beat == nil {
-		return sub.Next(ctx)
+		return sub.Next(ctx, nil)
 	}
 	for {
-		quiet, cancel := context.WithTimeout(ctx, s.cfg.Heartbeat+beatLag)
-		b, err := sub.Next(quiet)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		beats.Reset(s.cfg.Heartbeat + beatLag)
+		b, err := sub.Next(ctx, beats.C)
+		if err != nil || !b.isEmpty() {
 			return b, err
 		}
 		if err := beat(); err != nil {

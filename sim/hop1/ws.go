@@ -92,30 +92,26 @@ func (c *ClientConfig) patience() time.Duration {
 	return c.Heartbeat + min(c.Heartbeat, c.IdleTimeout-c.Heartbeat)/4
 }
 
-// keepAlive pings the peer whenever nothing at all was heard of it for quiet, until ctx ends, which gives nil, or a
+// keepAlive pings the peer at h's alarm, when nothing at all was heard of it, until ctx ends, which gives nil, or a
 // ping cannot be written, or it has been silent for idle, which gives errSilent. Not only the pong counts as a sign
 // of life, but any: a pong may have to queue behind much data.
 //
 // A ping under way outlives ctx, but not life. It may have been waiting for a message to be written; had it its turn
 // just after its context ended, the library would close the connection, and no goodbye could be said.
-func keepAlive(ctx, life context.Context, conn *websocket.Conn, h *heard, quiet, idle time.Duration) error {
-	t := time.NewTimer(quiet)
-	defer t.Stop()
+func keepAlive(ctx, life context.Context, conn *websocket.Conn, h *heard, idle time.Duration) error {
+	defer h.alarm.Stop()
 	for {
 		select {
-		case <-t.C:
+		case <-h.alarm.C:
 		case <-ctx.Done():
 			return nil
 		}
-		if time.Until(h.deadline(quiet)) <= 0 {
-			if err := pingUntilHeard(life, conn, h, idle); err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return err
+		if err := pingUntilHeard(life, conn, h, idle); err != nil {
+			if ctx.Err() != nil {
+				return nil
 			}
+			return err
 		}
-		t.Reset(time.Until(h.deadline(quiet)))
 	}
 }
 
@@ -142,7 +138,7 @@ func pingUntilHeard(ctx context.Context, conn *websocket.Conn, h *heard, idle ti
 
 // serveWebSocket streams one subscription. A dead client is found by keepAlive, within IdleTimeout.
 func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub *opened) {
-	h, out := newHeard(), new(writing)
+	h, out := newHeardFor(s.cfg.Heartbeat+beatLag), new(writing)
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the gate has checked the origin
 		CompressionMode:    compression(s.cfg.Compression),
@@ -169,7 +165,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request, sub *ope
 		_ = conn.CloseNow() // ends a blocked write; that it may be closed already is no error
 	})
 	helpers.Go(func() {
-		if keepAlive(ctx, reading, conn, h, s.cfg.Heartbeat+beatLag, s.cfg.IdleTimeout) != nil {
+		if keepAlive(ctx, reading, conn, h, s.cfg.IdleTimeout) != nil {
 			hangUp()
 		}
 	})
@@ -266,7 +262,7 @@ type wsStream struct {
 }
 
 func dialWebSocket(ctx context.Context, cfg *ClientConfig, from claim) (stream, error) {
-	h := newHeard()
+	h := newHeardFor(cfg.patience() + beatLag)
 	s := &wsStream{heard: h, fell: make(chan error, 1), idle: cfg.IdleTimeout}
 	conn, resp, err := websocket.Dial(ctx, cfg.roomURL("ws", from), &websocket.DialOptions{
 		HTTPClient:      cfg.HTTP,
@@ -287,7 +283,7 @@ func dialWebSocket(ctx context.Context, cfg *ClientConfig, from claim) (stream, 
 	h.mark()
 	go func() {
 		defer close(s.fell)
-		if err := keepAlive(live, live, conn, h, cfg.patience()+beatLag, cfg.IdleTimeout); errors.Is(err, errSilent) {
+		if err := keepAlive(live, live, conn, h, cfg.IdleTimeout); errors.Is(err, errSilent) {
 			s.fell <- err
 		}
 		_ = conn.CloseNow() // ends a blocked next; that it may be closed already is no error
@@ -305,14 +301,16 @@ func (s *wsStream) next(ctx context.Context) (frame, error) {
 }
 
 func (s *wsStream) read(ctx context.Context) (frame, error) {
-	kind, r, err := s.conn.Reader(ctx)
+	// The library would watch ctx by itself, but begin and end it several times a frame, pings included.
+	defer context.AfterFunc(ctx, func() { _ = s.conn.CloseNow() })() // it may be closed already
+	kind, r, err := s.conn.Reader(context.Background())
 	if err != nil {
-		return frame{}, s.cause(err)
+		return frame{}, s.cause(ctx, err)
 	}
 	s.heard.mark()
 	b, err := io.ReadAll(s.heard.reader(r))
 	if err != nil {
-		return frame{}, s.cause(err)
+		return frame{}, s.cause(ctx, err)
 	}
 	if kind != websocket.MessageText {
 		return frame{}, errors.New("protocol: a binary message")
@@ -321,7 +319,10 @@ func (s *wsStream) read(ctx context.Context) (frame, error) {
 }
 
 // cause prefers why the connection was closed from this side over the fact that it is closed.
-func (s *wsStream) cause(err error) error {
+func (s *wsStream) cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	select {
 	case why, ok := <-s.fell:
 		if ok {

@@ -31,8 +31,9 @@ type Config struct {
 	// "memory". It is looked at when the room's log begins. "" means "file".
 	Storage string
 	// CheckEvery is how long a subscription believes a silence: then it looks at the log itself. It
-	// bounds how late a message comes whose live copy was lost. The connection for live messages is
-	// probed as often. 0 means 1 s.
+	// bounds how late a message comes whose live copy was lost. (With a log in Redis it is at most so long, and
+	// more than half as long, so that looks at several rooms go together.) The connection for live messages is
+	// probed when it has been silent for so long. 0 means 1 s.
 	CheckEvery time.Duration
 	// Timeout bounds one attempt at anything, its dial included; and a broker that is silent for
 	// Timeout after a probe is taken for dead. 0 means 2 s.

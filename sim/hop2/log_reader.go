@@ -18,11 +18,22 @@ type roomLog[A any] struct {
 	// instead, whatever comes of them.
 	every  time.Duration
 	steady bool
+	// together, unless zero, has the readers of all rooms read at common times, half of every apart and counted from
+	// it, so that a batch of requests has several; a silence is then believed for more than half of every.
+	together time.Time
 	// read begins to read after from; the answer may be no more than where the log ends, if that is at known, with the
 	// same message there.
 	read func(room string, from model.Cursor, known model.Bookmark) <-chan A
 	// decode gives the page that came of it. If the error is permanent, reading again would not cure it.
 	decode func(room string, a A) (page, error)
+}
+
+// next is when a reader that has heard of its log now reads it, if nothing happens before.
+func (l *roomLog[A]) next(now time.Time) time.Time {
+	if l.together.IsZero() {
+		return now.Add(l.every)
+	}
+	return l.together.Add((now.Sub(l.together) + l.every).Truncate(l.every / 2))
 }
 
 // logReader is one reader of a room that has a log, and that messages may come live of besides. It has no
@@ -66,7 +77,7 @@ func (s *logReader[A]) begin(from model.Cursor, p page) {
 	s.merge = merge{progress: progress{at: s.start.Cursor, id: p.anchor}, limit: s.log.conf.Inbox}
 	s.merge.ask()
 	s.merge.page(p)
-	s.due = time.Now().Add(s.log.every)
+	s.due = s.log.next(time.Now())
 }
 
 // Next blocks until there is a batch.
@@ -125,7 +136,7 @@ func (s *logReader[A]) collect() {
 // heard says that the log was heard of. After a failure it is read when it is time to try again, all the same.
 func (s *logReader[A]) heard() {
 	if !s.log.steady && s.failures == 0 {
-		s.due = time.Now().Add(s.log.every)
+		s.due = s.log.next(time.Now())
 	}
 }
 

@@ -26,7 +26,7 @@ import (
 // [Config].Remember messages later.
 //
 // redis-streams ([NewRedisStreams]) keeps each room's log in a Redis stream besides. A subscription reads
-// it at every sign of a loss, after every re-subscription, and after [Config].CheckEvery of silence. What
+// it at every sign of a loss, after every re-subscription, and within [Config].CheckEvery of silence. What
 // is out of reach, and announced as a gap, is what the stream was trimmed of, or lost with Redis's data.
 //
 // redis-pubsub ([NewRedisPubSub]) keeps no log, only a count. At the same signs a subscription has the
@@ -105,7 +105,7 @@ func newRedis(name string, streams bool, cfg Config) (*Redis, error) {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.attempts = attempts{&r.cfg, r.ctx.Done(), permanent}
 	r.log = roomLog[answer]{
-		label: name, conf: &r.cfg, done: r.ctx.Done(), every: r.cfg.CheckEvery, decode: decodeAnswer,
+		label: name, conf: &r.cfg, done: r.ctx.Done(), every: r.cfg.CheckEvery, together: time.Now(), decode: decodeAnswer,
 		read: func(room string, from model.Cursor, known model.Bookmark) <-chan answer {
 			c := r.readCall(room, from, known)
 			r.calls.put(c)

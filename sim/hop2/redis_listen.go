@@ -117,7 +117,7 @@ func (s *session) run(ctx context.Context, rooms []string) error {
 	return err
 }
 
-// attend follows what is wanted and probes the connection. What is due at one instant is done in a
+// attend follows what is wanted and probes the connection when nothing was heard for a while. What is due at one instant is done in a
 // fixed order: rooms, then the probe.
 func (s *session) attend(ctx context.Context) error {
 	every := s.r.cfg.CheckEvery
@@ -129,13 +129,16 @@ func (s *session) attend(ctx context.Context) error {
 			return err
 		}
 		if now := time.Now(); !now.Before(probe) {
-			if now.Sub(s.began)-time.Duration(s.heard.Load()) > every+s.r.cfg.Timeout {
-				return fmt.Errorf("silent broker: nothing heard for %v", every+s.r.cfg.Timeout)
+			heard := s.began.Add(time.Duration(s.heard.Load()))
+			if probe = heard.Add(every); !now.Before(probe) {
+				if now.Sub(heard) > every+s.r.cfg.Timeout {
+					return fmt.Errorf("silent broker: nothing heard for %v", every+s.r.cfg.Timeout)
+				}
+				if err := s.ps.Ping(ctx); err != nil {
+					return err
+				}
+				probe = now.Add(every)
 			}
-			if err := s.ps.Ping(ctx); err != nil {
-				return err
-			}
-			probe = now.Add(every)
 		}
 		next := probe
 		if due, ok := s.r.rooms.due(); ok && due.Before(next) {
