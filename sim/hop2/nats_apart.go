@@ -12,8 +12,9 @@ import (
 // consumer that it makes, knows of the message is the scheduler's choice. So the one that comes later is held back until
 // the other has been dealt with.
 
-// apartDelay is for how long. It is no whole number of microseconds, as the other delays of this package are: nothing
-// else is due when it is over.
+// apartDelay is for how long, and a nanosecond more for each connection before: after a pause of the server, packets of
+// all connections come at one instant. It is no whole number of microseconds, as the other delays of this package are:
+// nothing else is due when it is over.
 const apartDelay = 700 * time.Nanosecond
 
 // natsLine is how long an operation's first line may be, and more than a server takes.
@@ -22,8 +23,8 @@ const natsLine = 64 << 10
 // apiPrefix begins the subjects of JetStream's API.
 const apiPrefix = "$JS.API."
 
-// carryApart carries what a client sends to its server, until either end fails.
-func carryApart(to io.Writer, from io.Reader) error {
+// carryApart carries what a client sends to its server, with a delay where it is needed, until either end fails.
+func carryApart(to io.Writer, from io.Reader, delay time.Duration) error {
 	var held, chunk []byte // what is yet to be carried, and what one read gave
 	var called bool        // what was carried last is a call
 	var at time.Time       // and when that was
@@ -50,7 +51,7 @@ func carryApart(to io.Writer, from io.Reader) error {
 					if err := write(); err != nil {
 						return err
 					}
-					time.Sleep(apartDelay)
+					time.Sleep(delay)
 				}
 				called, at = call, time.Now()
 			}

@@ -32,7 +32,7 @@ func TestNATSCallsComeApart(t *testing.T) {
 				client, outer := net.Pipe()
 				inner, server := net.Pipe()
 				ended := make(chan error, 1)
-				go func() { ended <- carryApart(inner, outer); _ = inner.Close() }()
+				go func() { ended <- carryApart(inner, outer, apartDelay); _ = inner.Close() }()
 				go func() {
 					for _, p := range c.packets {
 						_, _ = client.Write([]byte(p))
@@ -70,7 +70,7 @@ func FuzzNATSRequests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		for _, from := range []io.Reader{bytes.NewReader(sent), iotest.OneByteReader(bytes.NewReader(sent))} {
 			var got bytes.Buffer
-			require.ErrorIs(t, carryApart(&got, from), io.EOF)
+			require.ErrorIs(t, carryApart(&got, from, 0), io.EOF)
 			require.True(t, bytes.Equal(sent, got.Bytes()))
 		}
 		for rest := sent; len(rest) > 0; {

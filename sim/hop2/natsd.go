@@ -98,7 +98,7 @@ type natsBroker struct {
 	tasks   sync.WaitGroup
 
 	mu    sync.Mutex
-	conns []net.Conn // open, in order of acceptance
+	conns []net.Conn // in order of acceptance
 }
 
 func (b *natsBroker) accept(ctx context.Context, l net.Listener) error {
@@ -119,21 +119,22 @@ func (b *natsBroker) accept(ctx context.Context, l net.Listener) error {
 		}
 		b.mu.Lock()
 		b.conns = append(b.conns, conn)
+		delay := apartDelay + time.Duration(len(b.conns))
 		b.mu.Unlock()
-		b.bridge(conn, inner)
+		b.bridge(conn, inner, delay)
 	}
 }
 
 // bridge carries bytes between a client's connection and the server's end of it. When either ends, both
 // do: their errors have nobody to tell.
-func (b *natsBroker) bridge(conn, inner net.Conn) {
+func (b *natsBroker) bridge(conn, inner net.Conn, delay time.Duration) {
 	carry := func(copy func()) {
 		copy()
 		_ = conn.Close()
 		_ = inner.Close()
 	}
 	if b.ordered {
-		b.tasks.Go(func() { carry(func() { _ = carryApart(inner, conn) }) })
+		b.tasks.Go(func() { carry(func() { _ = carryApart(inner, conn, delay) }) })
 		b.tasks.Go(func() { carry(func() { _ = carryInOrder(conn, inner) }) })
 		return
 	}
