@@ -39,7 +39,7 @@ type room struct {
 	subs   map[*subscription]struct{}
 	high   uint64 // greatest lag of any subscription so far
 	held   uint64 // most messages that were kept for any of them
-	turns  time.Duration
+	turns  time.Duration // of the latest client
 }
 
 func newRoom(s *Server, name string) *room {

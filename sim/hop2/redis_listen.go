@@ -117,8 +117,8 @@ func (s *session) run(ctx context.Context, rooms []string) error {
 	return err
 }
 
-// attend follows what is wanted and probes the connection when nothing was heard for a while. What is due at one instant is done in a
-// fixed order: rooms, then the probe.
+// attend follows what is wanted and probes the connection when nothing was heard for a while. What is due at
+// one instant is done in a fixed order: rooms, then the probe.
 func (s *session) attend(ctx context.Context) error {
 	every := s.r.cfg.CheckEvery
 	probe := s.began.Add(every)
