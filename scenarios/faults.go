@@ -115,7 +115,10 @@ func (c *Chat) Hazards() []sim.Hazard {
 		nodes = append(nodes, relayName("relay", i))
 	}
 	for _, node := range nodes {
-		hopFaults = append(hopFaults, sim.Crash(node), pause(node))
+		if !from.forgets || !slices.Contains(sourceNodes, node) { // nobody promises to survive that
+			hopFaults = append(hopFaults, sim.Crash(node))
+		}
+		hopFaults = append(hopFaults, pause(node))
 	}
 	var cut []sim.Fault // an edge, from one of the source's hosts
 	for _, node := range sourceNodes {

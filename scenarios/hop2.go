@@ -61,6 +61,9 @@ type sourceKind struct {
 	node string // the name of the source's node
 	// others are the names of the rest, any one of which edges can do without for a while.
 	others []string
+	// forgets: a crash has the source forget which messages it has had, so that one which is published again, since its
+	// publisher got no answer, comes twice.
+	forgets bool
 	// hosts, unless 0, is how many hosts the source can be spread over, at most. They are numbered if there are
 	// several.
 	hosts int
@@ -93,7 +96,7 @@ func (o sourceOptions) disk() *disk.Disk {
 var sources = map[string]sourceKind{
 	"jetstream":     {node: "jetstream", add: jetStreamSource},
 	"kafka":         {node: "kafka", hosts: 16, add: kafkaSource},
-	"nats":          {node: "nats", add: natsSource},
+	"nats":          {node: "nats", forgets: true, add: natsSource},
 	"pull":          {node: "store", add: pullSource},
 	"redis-pubsub":  {node: "redis-pubsub", hosts: 16, add: redisSources("redis-pubsub")},
 	"redis-streams": {node: "redis", hosts: 16, add: redisSources("redis-streams")},

@@ -37,8 +37,8 @@ type room struct {
 	failed error         // why there will be none
 	past   []*stretch    // those before now that still keep messages, or may have to, oldest first
 	subs   map[*subscription]struct{}
-	high   uint64 // greatest lag of any subscription so far
-	held   uint64 // most messages that were kept for any of them
+	high   uint64        // greatest lag of any subscription so far
+	held   uint64        // most messages that were kept for any of them
 	turns  time.Duration // of the latest client
 }
 

@@ -273,10 +273,14 @@ func (rm *kafkaRoom) tear() {
 	rm.torn = true
 }
 
-// take takes what was read.
+// take takes what was read, unless that was asked for before the log began to be read anew: what is between would be
+// missed.
 func (rm *kafkaRoom) take(f fetched) {
 	rm.mu.Lock()
 	defer rm.mu.Unlock()
+	if f.from > rm.log.next {
+		return
+	}
 	rm.torn = false
 	for _, r := range f.records {
 		rm.log.take(rm.name, r.Offset, r.Value)

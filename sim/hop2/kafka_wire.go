@@ -172,6 +172,7 @@ func fetchRequest(places []place, wait time.Duration) *kmsg.FetchRequest {
 // fetched is what came of one topic.
 type fetched struct {
 	topic   string
+	from    int64 // the offset that was asked for
 	records []*kgo.Record
 	end     int64 // the offset after the last record that there is
 	err     error
@@ -198,7 +199,7 @@ func decodeFetch(resp kmsg.Response, places []place) ([]fetched, error) {
 		}
 		p := &t.Partitions[0]
 		fp, _ := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Topic: t.Topic, Offset: offset}, p, kgo.DefaultDecompressor(), nil)
-		got[t.Topic] = fetched{t.Topic, fp.Records, p.HighWatermark, fp.Err}
+		got[t.Topic] = fetched{t.Topic, offset, fp.Records, p.HighWatermark, fp.Err}
 	}
 	var all []fetched
 	for _, at := range places {
