@@ -150,8 +150,14 @@ func (r *Relay) do(ctx context.Context, ops []wire.Op) ([]wire.Result, error) {
 	var rooms sync.WaitGroup
 	for _, which := range byRoom {
 		rooms.Go(func() {
-			for _, i := range which {
-				if results[i], errs[i] = r.doOne(ctx, &ops[i]); errs[i] != nil {
+			for n, i := range which {
+				if n > 0 && ops[i].Read != nil {
+					errs[i] = settled(ctx)
+				}
+				if errs[i] == nil {
+					results[i], errs[i] = r.doOne(ctx, &ops[i])
+				}
+				if errs[i] != nil {
 					return // what follows would be out of order
 				}
 			}
@@ -192,11 +198,23 @@ func (r *Relay) doOne(ctx context.Context, op *wire.Op) (wire.Result, error) {
 	}
 }
 
-// relayPause is how long a read that had to wait for its room, or for upstream, waits on before it looks at the room.
-// What it waited for may come together with further messages, even in one packet, and whether the room's goroutine
-// has them by then would be the scheduler's choice. It is no multiple and no difference of the other delays here, so
-// that nothing else is due when it is over.
+// relayPause is how long a read that had to wait for its room, for upstream, or for what was to be done before it, waits
+// on before it looks at the room. What it waited for may come together with further messages, even in one packet, and
+// whether the room's goroutine has them by then would be the scheduler's choice. It is no multiple and no difference of
+// the other delays here, so that nothing else is due when it is over.
 const relayPause = 7 * time.Microsecond
+
+// settled waits for relayPause. It fails with ctx's error.
+func settled(ctx context.Context) error {
+	t := time.NewTimer(relayPause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // read gives a page of a room's log, and has what comes after it sent on the reader's stream.
 func (r *Relay) read(ctx context.Context, op *wire.Read) (*wire.Page, error) {
@@ -222,11 +240,11 @@ func (r *Relay) read(ctx context.Context, op *wire.Read) (*wire.Page, error) {
 		}
 		select {
 		case <-changed:
-			if err = rm.pause(ctx); err == nil {
+			if err = settled(ctx); err == nil {
 				continue
 			}
 		case <-rm.ctx.Done():
-			err = errRoomClosed
+			err = fmt.Errorf("%w: the room has closed", ErrClosed)
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -244,7 +262,7 @@ func (r *Relay) fetch(ctx context.Context, rm *relayRoom, from model.Cursor, lim
 		return nil, err
 	}
 	defer sub.Unsubscribe()
-	if err := rm.pause(ctx); err != nil {
+	if err := settled(ctx); err != nil {
 		return nil, err
 	}
 	start := sub.Start()

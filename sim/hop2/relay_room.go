@@ -203,23 +203,6 @@ func (rm *relayRoom) send(line *relayLine) {
 	}
 }
 
-// errRoomClosed: the room, or the relay, has closed.
-var errRoomClosed = fmt.Errorf("%w: the room has closed", ErrClosed)
-
-// pause waits for relayPause. It fails with ctx's error, or errRoomClosed.
-func (rm *relayRoom) pause(ctx context.Context) error {
-	t := time.NewTimer(relayPause)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-rm.ctx.Done():
-		return errRoomClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // wake wakes those who wait for a change. The lock is held.
 func (rm *relayRoom) wake() {
 	close(rm.changed)
