@@ -98,7 +98,7 @@ func cutsOutside() []sim.Fault {
 
 // Hazards implements [Faulty]. The chat survives the loss of any edge, but not of two at a time; and that of the
 // source, or of anything else that hop 2 consists of, one at a time. What a strategy that promises less loses
-// then, clients are told of.
+// then, clients are told of. The source of core NATS does not crash, as it would forget which messages it has had.
 func (c *Chat) Hazards() []sim.Hazard {
 	from := sources[c.Hop2]
 	sourceNodes := from.nodes(c.hosts())
@@ -115,7 +115,7 @@ func (c *Chat) Hazards() []sim.Hazard {
 		nodes = append(nodes, relayName("relay", i))
 	}
 	for _, node := range nodes {
-		if !from.forgets || !slices.Contains(sourceNodes, node) { // nobody promises to survive that
+		if !from.forgets || !slices.Contains(sourceNodes, node) {
 			hopFaults = append(hopFaults, sim.Crash(node))
 		}
 		hopFaults = append(hopFaults, pause(node))

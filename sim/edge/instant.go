@@ -12,7 +12,7 @@ import (
 // gatherFor is how long a room waits after a message for others of the same instant. Clients that are woken
 // by the first may run before or after the next one is there, and so be sent one or two messages at a time:
 // in virtual time, where all of that is one instant, it would differ from run to run. Beside a network's
-// latency it is nothing. Where hop 2 waits, it is for whole microseconds: this ends between them, when nothing comes.
+// latency it is nothing. What hop 2 sends is apart by whole microseconds, as a rule: this ends between two.
 const gatherFor = 1500 * time.Nanosecond
 
 // instants reads a subscription to hop 2 so that messages which come together are one batch, and those that come
